@@ -1,0 +1,31 @@
+"""Hard visual attention for Keras: models that look at a few places of an image.
+
+Names are imported when they are used, so that `import ram_tf` costs nothing.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "RAM": "ram_tf.models",
+    "Phase": "ram_tf.phases",
+    "Trainer": "ram_tf.training",
+    "layers": None,
+    "objectives": None,
+    "ops": None,
+    "policies": None,
+}
+__all__ = [*sorted(_HOMES), "__version__"]
+
+
+def __getattr__(name):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ram_tf' has no attribute {name!r}")
+    if _HOMES[name] is None:
+        return importlib.import_module(f"ram_tf.{name}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__():
+    return __all__

@@ -1,0 +1,18 @@
+"""Image data sets, read into memory and served as reproducible batches."""
+
+from ram_tf.data.dataset import Dataset, Split
+from ram_tf.data.folder import EXTENSIONS, decode_image
+from ram_tf.data.sources import SOURCES, load
+from ram_tf.data.synthetic import synthetic
+from ram_tf.data.transforms import Translate
+
+__all__ = [
+    "EXTENSIONS",
+    "SOURCES",
+    "Dataset",
+    "Split",
+    "Translate",
+    "decode_image",
+    "load",
+    "synthetic",
+]

@@ -1,0 +1,252 @@
+"""Three splits of images in memory, and the batches made from them."""
+
+import dataclasses
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from ram_tf.data.transforms import apply_transforms, example_uniforms, num_uniforms
+from ram_tf.errors import InputError
+
+# Evaluation draws its transforms from this seed and epoch 0, so always the same ones.
+EVALUATION_SEED = 20_140_624
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Split:
+    """Images with labels, and the transforms that a batch of them goes through.
+
+    Args:
+        images: Array `(n, h, w, C)`, uint8 or float, before the transforms.
+        labels: Array `(n,)`, integer.
+        transforms: Tuple of transforms, applied in order to a batch.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    transforms: tuple = ()
+
+    def __post_init__(self):
+        images, labels = np.asarray(self.images), np.asarray(self.labels)
+        if images.ndim != 4 or labels.shape != images.shape[:1] or not images.size:
+            raise InputError(
+                "Images must be (n, height, width, channels) and labels (n,), n > 0. "
+                f"Received: images {images.shape}, labels {labels.shape}."
+            )
+        if not np.issubdtype(labels.dtype, np.integer):
+            raise InputError(f"Labels must be integers. Received: {labels.dtype}.")
+        if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
+            raise InputError(
+                f"Images must be uint8 or float. Received: {images.dtype}."
+            )
+        if images.dtype != np.uint8 and not np.isfinite(images).all():
+            bad = np.flatnonzero(~np.isfinite(images).all(axis=(1, 2, 3)))
+            raise InputError(
+                f"{len(bad)} images hold NaN or infinite values, the first is number "
+                f"{bad[0]}. Remove or repair them."
+            )
+        object.__setattr__(self, "images", images)
+        object.__setattr__(self, "labels", labels.astype(np.int64))
+
+    def __len__(self):
+        return len(self.labels)
+
+    @property
+    def image_shape(self):
+        """(height, width, channels) after the transforms."""
+        shape = self.images.shape[1:]
+        for transform in self.transforms:
+            shape = transform.output_shape(*shape)
+        return tuple(shape)
+
+    @functools.cached_property
+    def tensors(self):
+        """Images and labels as tensors in main memory, made once."""
+        float_or_uint8 = np.uint8 if self.images.dtype == np.uint8 else np.float32
+        with tf.init_scope(), tf.device("CPU:0"):
+            return (
+                tf.constant(self.images.astype(float_or_uint8, copy=False)),
+                tf.constant(self.labels),
+            )
+
+    def batch(self, examples, seed, epoch):
+        """Returns images and labels of some examples, in the graph.
+
+        Args:
+            examples: Integer tensor `(B,)`, positions in this split.
+            seed: Python integer, seed of the transforms.
+            epoch: Integer or scalar tensor; another epoch, other draws.
+        """
+        images, labels = (tf.gather(tensor, examples) for tensor in self.tensors)
+        if self.transforms:
+            draws = num_uniforms(self.transforms)
+            uniforms = example_uniforms(seed, epoch, examples, draws)
+            images = apply_transforms(self.transforms, images, uniforms)
+        return images, labels
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset:
+    """A data set with its three splits.
+
+    Args:
+        name: Name of the source.
+        train: Split to train on.
+        validation: Split to choose on, taken from the training images.
+        test: Split to report on; nothing is chosen on it.
+        class_names: Tuple of strings; label k is `class_names[k]`.
+    """
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    class_names: tuple[str, ...]
+
+    def __post_init__(self):
+        for name in ("train", "validation", "test"):
+            split = getattr(self, name)
+            low, high = split.labels.min(), split.labels.max()
+            if low < 0 or high >= self.num_classes:
+                raise InputError(
+                    f"Labels of {self.name} ({name}) must be one for each of its "
+                    f"{self.num_classes} classes, from 0. Received: {low}..{high}."
+                )
+            if split.image_shape != self.image_shape:
+                raise InputError(
+                    f"The splits of {self.name} must have images of one shape. "
+                    f"Received: train {self.image_shape}, {name} {split.image_shape}."
+                )
+
+    @property
+    def image_shape(self):
+        """(height, width, channels) of an image as a model gets it."""
+        return self.train.image_shape
+
+    @property
+    def num_classes(self):
+        return len(self.class_names)
+
+    def steps_per_epoch(self, batch_size):
+        """Returns the number of full batches in one pass over the training images."""
+        steps = len(self.train) // _positive("batch size", batch_size)
+        if not steps:
+            raise InputError(
+                f"A batch of {batch_size} is larger than {self.name}'s "
+                f"{len(self.train)} training images. Lower `train.batch_size`."
+            )
+        return steps
+
+    def train_batches(self, batch_size, *, seed, start_step=0, num_steps):
+        """Makes the training batches of some steps.
+
+        The batch of global step s depends on (`seed`, s) alone, so starting anywhere
+        costs nothing. A pass over the data takes `steps_per_epoch(batch_size)` steps,
+        each in an order of its own; its last, partial batch is left out.
+
+        Args:
+            batch_size: Integer > 0.
+            seed: Integer, of the order and of the transforms.
+            start_step: Integer, the first global step.
+            num_steps: Integer, how many steps.
+
+        Returns:
+            `tf.data.Dataset` of (images `(B, H, W, C)`, labels `(B,)`).
+        """
+        steps = self.steps_per_epoch(batch_size)
+        split, last = self.train, len(self.train) - 1
+        folded = (seed ^ (seed >> 32)) % 2**32  # the shuffle takes 32 bits
+        split.tensors  # noqa: B018 - made here, outside the graph, once
+
+        def batch(step):
+            epoch = step // steps
+            position = step % steps * batch_size + tf.range(batch_size, dtype=tf.int64)
+            key = tf.stack([tf.constant(folded, tf.uint32), tf.cast(epoch, tf.uint32)])
+            examples = tf.random.experimental.index_shuffle(position, key, last)
+            return split.batch(examples, seed, epoch)
+
+        return _pipeline(range(start_step, start_step + num_steps), batch)
+
+    def eval_batches(self, split, batch_size, max_examples=None):
+        """Makes the batches of one pass over a split, in its fixed order.
+
+        Args:
+            split: "train", "validation" or "test".
+            batch_size: Integer > 0. The last batch is filled up with example 0.
+            max_examples: Integer or `None`; at most so many, the first ones.
+
+        Returns:
+            `tf.data.Dataset` of (images `(B, H, W, C)`, labels `(B,)`, weights `(B,)`);
+            weights are float32, 0 for what fills up the last batch, else 1.
+        """
+        size = self.eval_size(split, max_examples)
+        chosen = self._split(split)
+        chosen.tensors  # noqa: B018 - made here, outside the graph, once
+
+        def batch(step):
+            examples = step * batch_size + tf.range(batch_size, dtype=tf.int64)
+            real = examples < size
+            examples = tf.where(real, examples, 0)
+            images, labels = chosen.batch(examples, EVALUATION_SEED, 0)
+            return images, labels, tf.cast(real, tf.float32)
+
+        return _pipeline(range(-(-size // _positive("batch size", batch_size))), batch)
+
+    def eval_size(self, split, max_examples=None):
+        """Returns how many examples `eval_batches` goes through."""
+        size = len(self._split(split))
+        if max_examples is None:
+            return size
+        return min(size, _positive("`eval.max_examples`", max_examples))
+
+    def _split(self, name):
+        if name not in ("train", "validation", "test"):
+            raise InputError(
+                f"There is no split {name!r}. Use train, validation or test."
+            )
+        return getattr(self, name)
+
+
+def choose_validation(num_examples, fraction, seed):
+    """Divides the training images at random, by `seed` alone.
+
+    Args:
+        num_examples: Integer, how many training images there are.
+        fraction: Float in (0, 1), the share that validates.
+        seed: Integer.
+
+    Returns:
+        Two integer arrays in random order: what to train on, what to validate on.
+    """
+    if not 0 < fraction < 1:
+        raise InputError(
+            "`data.validation_fraction` must lie between 0 and 1, both excluded. "
+            f"Received: {fraction}."
+        )
+    if num_examples < 2:
+        raise InputError(
+            f"Training and validation need 2 images or more. Received: {num_examples}."
+        )
+    order = np.random.default_rng(seed % 2**64).permutation(num_examples)
+    count = min(max(round(num_examples * fraction), 1), num_examples - 1)
+    return order[count:], order[:count]
+
+
+def _positive(what, value):
+    if value <= 0:
+        raise InputError(f"The {what} must be positive. Received: {value}.")
+    return value
+
+
+def _pipeline(steps, batch):
+    batch = tf.autograph.experimental.do_not_convert(batch)
+    batches = tf.data.Dataset.range(steps.start, steps.stop)
+    batches = batches.map(
+        batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = (
+        tf.data.experimental.AutoShardPolicy.DATA
+    )
+    return batches.with_options(options).prefetch(tf.data.AUTOTUNE)

@@ -1,0 +1,396 @@
+"""Any folder of class folders, or an archive of one, as a data set."""
+
+import contextlib
+import dataclasses
+import io
+import itertools
+import lzma
+import os
+import pathlib
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from ram_tf.data.dataset import Dataset, Split, choose_validation
+from ram_tf.data.transforms import size_pair
+from ram_tf.errors import InputError
+
+EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+SPLIT_NAMES = {
+    "train": "train",
+    "test": "test",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+}
+BROKEN_ARCHIVE = (
+    *(OSError, EOFError, KeyError, ValueError, zlib.error, lzma.LZMAError),
+    *(tarfile.TarError, zipfile.BadZipFile),
+    RuntimeError,  # a zip file with a password, or an unknown compression
+)
+# Compressed bytes of so many images are in memory at a time.
+CHUNK = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class _Entry:
+    """One file: the parts of its path, how to read it, and its place in the archive."""
+
+    parts: tuple[str, ...]
+    read: Callable[[], bytes]
+    position: int
+
+    @property
+    def name(self):
+        return "/".join(self.parts)
+
+
+def folder(
+    datapath,
+    *,
+    validation_fraction=0.1,
+    seed=0,
+    image_size=None,
+    channels=3,
+    test_fraction=0.2,
+    split_seed=0,
+    max_gigabytes=8,
+):
+    """Reads a folder with one folder of images for each class.
+
+    The folder may hold `train/`, `test/` and `val/` (also `valid/`, `validation/`) with
+    the class folders inside; without `test/`, a share of each class is the test split.
+    A .tar, .tar.gz or .zip of such a folder is read without extracting it to disk.
+    Other files than images, and hidden ones, are ignored. Transparent pixels become
+    white; of an animation the first picture counts.
+
+    Args:
+        datapath: Path of the folder or the archive.
+        validation_fraction: Float, share of the training images that validates, where
+            there is no `val/`.
+        seed: Integer, chooses the validation images.
+        image_size: Integer, (height, width), or `None`: as they are, all of one size.
+            Images are cropped around the centre to the ratio, then resized.
+        channels: 3 for colour or 1 for grey.
+        test_fraction: Float in (0, 1), where there is no `test/`.
+        split_seed: Integer, chooses the test images there.
+        max_gigabytes: Number, the most that the decoded images may take.
+
+    Returns:
+        A `Dataset`.
+    """
+    if image_size is not None:
+        image_size = size_pair(image_size, "image_size")
+    if channels not in (1, 3):
+        raise InputError(f"`data.channels` must be 1 or 3. Received: {channels}.")
+    if not 0 < test_fraction < 1:
+        raise InputError(
+            "`data.test_fraction` must lie between 0 and 1, both excluded. "
+            f"Received: {test_fraction}."
+        )
+    if datapath is None or not pathlib.Path(datapath).exists():
+        raise InputError(
+            f"The datapath '{datapath}' does not exist. Give a folder of class "
+            "folders, or a .tar, .tar.gz or .zip of one."
+        )
+    datapath = pathlib.Path(datapath)
+    with contextlib.ExitStack() as stack:
+        entries, folders = _listing(datapath, stack)
+        groups, class_names = _group(datapath, entries, folders)
+        groups = _split(groups, test_fraction, split_seed, validation_fraction, seed)
+        arrays = _decode_all(groups, image_size, channels, max_gigabytes)
+    return Dataset(
+        name="folder",
+        class_names=class_names,
+        **{
+            split: Split(arrays[split], np.array([label for _, label in examples]))
+            for split, examples in groups.items()
+        },
+    )
+
+
+def _listing(datapath, stack):
+    """Returns the visible files as entries, and all folders as tuples of parts."""
+    if datapath.is_dir():
+        files, folders = _list_directory(datapath)
+    else:
+        try:
+            if tarfile.is_tarfile(datapath):
+                archive = stack.enter_context(tarfile.TarFile.open(datapath))
+                files, folders = _list_tar(archive)
+            elif zipfile.is_zipfile(datapath):
+                archive = stack.enter_context(zipfile.ZipFile(datapath))
+                files, folders = _list_zip(archive)
+            else:
+                raise InputError(
+                    f"'{datapath}' is neither a folder nor a complete .tar, .tar.gz or "
+                    ".zip archive. Give one of these."
+                )
+        except BROKEN_ARCHIVE as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(
+                f"The archive '{datapath}' is damaged: {error}."
+            ) from error
+    folders |= {
+        file.parts[:depth] for file in files for depth in range(1, len(file.parts))
+    }
+    return (
+        sorted((file for file in files if _visible(file.parts)), key=lambda f: f.parts),
+        {parts for parts in folders if _visible(parts)},
+    )
+
+
+def _visible(parts):
+    return not any(part.startswith(".") or part == "__MACOSX" for part in parts)
+
+
+def _list_directory(root):
+    files, folders, seen = [], set(), set()
+    for path, names, filenames in os.walk(root, followlinks=True):
+        real = os.path.realpath(path)
+        if real in seen:  # a link back to a folder above
+            names.clear()
+            continue
+        seen.add(real)
+        parts = pathlib.Path(path).relative_to(root).parts
+        folders |= {(*parts, name) for name in names}
+        for name in filenames:
+            read = pathlib.Path(path, name).read_bytes
+            files.append(_Entry((*parts, name), read, len(files)))
+    return files, folders
+
+
+def _list_tar(archive):
+    files, folders = [], set()
+    for member in archive.getmembers():
+        parts = _parts(member.name)
+        if member.isdir():
+            folders.add(parts)
+        elif member.isfile() or member.islnk():
+
+            def read(member=member):
+                return archive.extractfile(member).read()
+
+            files.append(_Entry(parts, read, len(files)))
+    return files, folders - {()}
+
+
+def _list_zip(archive):
+    files, folders = [], set()
+    for info in archive.infolist():
+        parts = _parts(info.filename)
+        if info.is_dir():
+            folders.add(parts)
+        else:
+
+            def read(info=info):
+                return archive.read(info)
+
+            files.append(_Entry(parts, read, len(files)))
+    return files, folders - {()}
+
+
+def _parts(name):
+    # Parts are names to sort by, never paths to write to, so ".." does no harm.
+    return tuple(part for part in name.split("/") if part not in ("", ".", ".."))
+
+
+def _group(datapath, entries, folders):
+    """Returns {split: [(entry, label)]} (one split "all" if undivided), class names."""
+    images = [
+        entry
+        for entry in entries
+        if len(entry.parts) > 1 and entry.parts[-1].lower().endswith(EXTENSIONS)
+    ]
+    depth = 0
+    while len(images) and len({entry.parts[depth] for entry in images}) == 1:
+        # A folder around the class folders, as archives have it.
+        if any(len(entry.parts) <= depth + 2 for entry in images):
+            break
+        depth += 1
+    top = {entry.parts[depth] for entry in images}
+    divided = (
+        "train" in {name.lower() for name in top}
+        and {name.lower() for name in top} <= set(SPLIT_NAMES)
+        and all(len(entry.parts) > depth + 2 for entry in images)
+    )
+    level = depth + 1 if divided else depth
+    class_names = sorted({entry.parts[level] for entry in images})
+    if len(class_names) < 2:
+        raise InputError(
+            f"'{datapath}' holds images of {len(class_names)} classes, expected 2 or "
+            f"more folders with {', '.join(EXTENSIONS)} files, one for each class."
+        )
+    _check_no_empty(datapath, images, folders, level)
+    labels = {name: label for label, name in enumerate(class_names)}
+    groups = {}
+    for entry in images:
+        split = SPLIT_NAMES[entry.parts[depth].lower()] if divided else "all"
+        groups.setdefault(split, []).append((entry, labels[entry.parts[level]]))
+    trained = {label for _, label in groups.get("train", groups.get("all"))}
+    untrained = [name for name in class_names if labels[name] not in trained]
+    if untrained:
+        raise InputError(
+            f"'{datapath}' has no training images of {', '.join(untrained)}. "
+            "Every class needs a folder in train/."
+        )
+    return groups, tuple(class_names)
+
+
+def _check_no_empty(datapath, images, folders, level):
+    """Raises an `InputError` if a class folder holds no image."""
+    prefixes = {entry.parts[:level] for entry in images}
+    filled = {entry.parts[: level + 1] for entry in images}
+    for parts in sorted(folders):
+        if len(parts) == level + 1 and parts[:-1] in prefixes and parts not in filled:
+            raise InputError(
+                f"The class folder '{'/'.join(parts)}' in '{datapath}' holds no "
+                "image. Fill or remove it."
+            )
+
+
+def _split(groups, test_fraction, split_seed, validation_fraction, seed):
+    """Makes train, validation and test of what the folder gives, in random order."""
+    rng = np.random.default_rng(split_seed)
+    train = groups.get("train", groups.get("all"))
+    test = groups.get("test")
+    train = [train[i] for i in rng.permutation(len(train))]
+    if test is None:
+        train, test = _hold_out(train, test_fraction)
+    else:
+        test = [test[i] for i in rng.permutation(len(test))]
+    if "validation" in groups:
+        validation = groups["validation"]
+        order = np.random.default_rng(seed % 2**64).permutation(len(validation))
+        validation = [validation[i] for i in order]
+    else:
+        chosen = choose_validation(len(train), validation_fraction, seed)
+        train, validation = ([train[i] for i in indices] for indices in chosen)
+    return {"train": train, "validation": validation, "test": test}
+
+
+def _hold_out(examples, fraction):
+    """Takes the first share of each class; at least one, but not the only one."""
+    left = {}
+    for _, label in examples:
+        left[label] = left.get(label, 0) + 1
+    left = {
+        label: min(max(round(count * fraction), 1), count - 1)
+        for label, count in left.items()
+    }
+    train, test = [], []
+    for entry, label in examples:
+        (test if left[label] > 0 else train).append((entry, label))
+        left[label] -= 1
+    if not test:
+        raise InputError(
+            "Every class has a single image, so none can be held out for testing. "
+            "Add images."
+        )
+    return train, test
+
+
+def _decode_all(groups, image_size, channels, max_gigabytes):
+    """Returns {split: images}, decoded by threads in the order of the archive."""
+    targets = [
+        (entry, split, index)
+        for split, examples in groups.items()
+        for index, (entry, _) in enumerate(examples)
+    ]
+    targets.sort(key=lambda target: target[0].position)
+    first = targets[0][0]
+    size = (
+        image_size or decode_image(_read(first), first.name, None, channels).shape[:2]
+    )
+    gigabytes = len(targets) * size[0] * size[1] * channels / 1e9
+    if gigabytes > max_gigabytes:
+        raise InputError(
+            f"{len(targets)} images of {size[0]} x {size[1]} x {channels} take "
+            f"{gigabytes:.3g} GB, more than max_gigabytes={max_gigabytes}. Lower "
+            "`data.image_size`, or use `data.channels=1`, or raise the limit."
+        )
+    arrays = {
+        split: np.empty((len(examples), *size, channels), np.uint8)
+        for split, examples in groups.items()
+    }
+
+    def decode(target, content):
+        entry, split, index = target
+        image = decode_image(content, entry.name, image_size, channels)
+        if image.shape[:2] != size:
+            raise InputError(
+                f"The images differ in size: '{first.name}' has {size[0]} x {size[1]} "
+                f"pixels, '{entry.name}' {image.shape[0]} x {image.shape[1]}. "
+                "Set `data.image_size` to resize them."
+            )
+        arrays[split][index] = image
+
+    remaining = iter(targets)
+    with ThreadPoolExecutor() as pool:
+        while chunk := list(itertools.islice(remaining, CHUNK)):
+            contents = [_read(entry) for entry, _, _ in chunk]
+            list(pool.map(decode, chunk, contents))
+    return arrays
+
+
+def _read(entry):
+    try:
+        return entry.read()
+    except BROKEN_ARCHIVE as error:
+        raise InputError(f"'{entry.name}' cannot be read: {error}.") from error
+
+
+def decode_image(content, name, size, channels):
+    """Decodes an image file as the `folder` source does.
+
+    Args:
+        content: Bytes of the file.
+        name: String, for error messages.
+        size: (height, width) to crop around the centre and resize to, or `None`.
+        channels: 3 or 1.
+
+    Returns:
+        Array `(height, width, channels)`, uint8.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            image.load()
+            image = _to_mode(ImageOps.exif_transpose(image), channels)
+    # Pillow's decoders raise nearly anything on broken files; the cause is kept.
+    except Exception as error:
+        raise InputError(
+            f"The image '{name}' cannot be decoded ({type(error).__name__}: {error}). "
+            "Repair or remove it."
+        ) from error
+    if size is not None:
+        height, width = size
+        scale = min(image.width / width, image.height / height)
+        crop = max(round(scale * width), 1), max(round(scale * height), 1)
+        left, top = (image.width - crop[0]) // 2, (image.height - crop[1]) // 2
+        # Cropped first: `resize(box=...)` also reads around the box.
+        image = image.crop((left, top, left + crop[0], top + crop[1]))
+        image = image.resize((width, height), Image.BILINEAR)
+    return np.asarray(image).reshape(image.height, image.width, channels)
+
+
+def _to_mode(image, channels):
+    """Converts a Pillow image of any mode to 8-bit colour or grey."""
+    from PIL import Image
+
+    if image.mode.startswith("I"):  # 16 bits; Pillow would clip at 255
+        values = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
+        image = Image.fromarray(np.rint(values / 257).astype(np.uint8))
+    elif image.mode == "F":
+        raise ValueError("float pixels; save it with 8 or 16 bits")
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("L" if channels == 1 else "RGB")

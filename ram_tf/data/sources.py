@@ -1,0 +1,161 @@
+"""The known data sets by name, and `load`, which reads one."""
+
+import inspect
+import pathlib
+
+import numpy as np
+
+from ram_tf.data.dataset import Dataset, Split, choose_validation
+from ram_tf.data.folder import folder
+from ram_tf.data.synthetic import synthetic
+from ram_tf.data.tfds_source import load_tfds
+from ram_tf.data.transforms import Translate, example_uniforms, size_pair
+from ram_tf.errors import InputError
+
+# Seeds of what must be the same for everybody, whatever the run's own seed is.
+DIGITS_TEST_SEED = 1_797
+PLACES_SEED = 8_125
+
+
+def load(name, datapath=None, *, validation_fraction=0.1, seed=0, **options):
+    """Reads a data set.
+
+    Args:
+        name: String, a key of `SOURCES`.
+        datapath: Path to the data, or `None` where the source needs none.
+        validation_fraction: Float in (0, 1), share of the training images to validate
+            on. The test images are never touched.
+        seed: Integer, chooses the validation images.
+        **options: What the source takes besides; see its docstring.
+
+    Returns:
+        A `Dataset`.
+    """
+    if name not in SOURCES:
+        raise InputError(
+            f"There is no data set {name!r}. Known: {', '.join(sorted(SOURCES))}."
+        )
+    source = SOURCES[name]
+    shared = ("datapath", "validation_fraction", "seed")
+    known = [key for key in inspect.signature(source).parameters if key not in shared]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise InputError(
+            f"Data set {name!r} has no option {', '.join(unknown)}. "
+            f"Known: {', '.join(known)}."
+        )
+    if datapath is not None:
+        datapath = pathlib.Path(datapath).expanduser()
+    return source(
+        datapath, validation_fraction=validation_fraction, seed=seed, **options
+    )
+
+
+def digits(
+    datapath=None,
+    *,
+    validation_fraction=0.1,
+    seed=0,
+    digit_size=24,
+    canvas=(40, 40),
+    test_places=4,
+):
+    """Reads scikit-learn's 1,797 digits, enlarged, on a larger black canvas.
+
+    In training a digit lies at a new random place each epoch. The test fifth is the
+    same for everybody; each of its digits, and of validation's, lies at `test_places`
+    fixed places.
+
+    Args:
+        datapath: Not used.
+        validation_fraction: Float, share of the training digits that validates.
+        seed: Integer, chooses the validation digits.
+        digit_size: Integer, side of a digit in pixels (8 in the source).
+        canvas: Integer, (height, width), or `None` for the bare digits.
+        test_places: Integer, number of fixed places of an evaluated digit.
+
+    Returns:
+        A `Dataset`.
+    """
+    from PIL import Image
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    size = size_pair(digit_size, "digit_size")
+    if test_places < 1:
+        raise InputError(f"`data.test_places` must be >= 1. Received: {test_places}.")
+    bunch = load_digits()
+    small = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
+    images = np.stack(
+        [Image.fromarray(image).resize(size[::-1], Image.BICUBIC) for image in small]
+    )[..., None]
+    labels = bunch.target.astype(np.int64)
+    rest, test = train_test_split(
+        np.arange(len(labels)),
+        test_size=0.2,
+        stratify=labels,
+        random_state=DIGITS_TEST_SEED,
+    )
+    train, validation = choose_validation(len(rest), validation_fraction, seed)
+
+    def evaluated(chosen):
+        if canvas is None:
+            return Split(images[chosen], labels[chosen])
+        return _at_fixed_places(images, labels, chosen, translate, test_places)
+
+    translate = None if canvas is None else Translate(*size_pair(canvas, "canvas"))
+    transforms = () if canvas is None else (translate,)
+    return Dataset(
+        name="digits",
+        train=Split(images[rest[train]], labels[rest[train]], transforms),
+        validation=evaluated(rest[validation]),
+        test=evaluated(test),
+        class_names=tuple("0123456789"),
+    )
+
+
+def _at_fixed_places(images, labels, chosen, translate, num_places):
+    """Copies the chosen images to fixed places: first all at one, then at the next."""
+    translate.output_shape(*images.shape[1:])  # says so if they do not fit
+    placed = []
+    for place in range(num_places):
+        # By position in the whole set, so a digit's places do not depend on the split.
+        uniforms = example_uniforms(PLACES_SEED, place, chosen, translate.num_draws)
+        placed.append(translate(images[chosen], uniforms).numpy())
+    return Split(np.concatenate(placed), np.tile(labels[chosen], num_places))
+
+
+def mnist(datapath=None, *, validation_fraction=0.1, seed=0, canvas=None):
+    """Reads MNIST through TensorFlow Datasets.
+
+    Args:
+        datapath: Folder with the prepared data set or its original archives, or where
+            to download to; `None` for TensorFlow Datasets' own folder.
+        validation_fraction: Float, share of the training images that validates.
+        seed: Integer, chooses the validation images.
+        canvas: Integer or (height, width), drops each digit at a random place on a
+            canvas of that size: a new one each epoch in training, a fixed one in
+            evaluation. `None` for the 28 x 28 images as they are.
+
+    Returns:
+        A `Dataset`.
+    """
+    transforms = () if canvas is None else (Translate(*size_pair(canvas, "canvas")),)
+    arrays, class_names = load_tfds("mnist", datapath)
+    images, labels = arrays["train"]
+    train, validation = choose_validation(len(labels), validation_fraction, seed)
+    return Dataset(
+        name="mnist",
+        train=Split(images[train], labels[train], transforms),
+        validation=Split(images[validation], labels[validation], transforms),
+        test=Split(*arrays["test"], transforms),
+        class_names=class_names,
+    )
+
+
+SOURCES = {
+    "digits": digits,
+    "folder": folder,
+    "mnist": mnist,
+    "synthetic": synthetic,
+}

@@ -1,0 +1,300 @@
+"""Data sets of TensorFlow Datasets: prepared, from their archives, or downloaded.
+
+What TensorFlow Datasets does by itself, and we do not leave to it: it takes any folder
+with the right name for prepared, caches extracted files by file name (several data sets
+share names), and retries for minutes without a network.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import pathlib
+import re
+import stat
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import numpy as np
+import tensorflow as tf
+
+from ram_tf.errors import InputError
+
+PROBE_SECONDS = 3.0
+
+
+def load_tfds(name, datapath=None, splits=("train", "test")):
+    """Reads a data set of TensorFlow Datasets into memory.
+
+    1. A prepared folder in `datapath` is read as it is.
+    2. Original archives in `datapath` are checked and prepared, without any network:
+       into `datapath`, or into `~/.cache/ram_tf` where that is read-only.
+    3. Otherwise what is missing is downloaded.
+
+    Args:
+        name: String, the library's name of the data set.
+        datapath: Path or `None`, which means the library's own folder.
+        splits: Names of the splits to read.
+
+    Returns:
+        A dictionary of (images `(n, h, w, C)` uint8, labels `(n,)` int64) by split,
+        and the tuple of class names.
+    """
+    if datapath is not None:
+        datapath = pathlib.Path(datapath).expanduser()
+        if not datapath.is_dir():
+            raise InputError(
+                f"The datapath '{datapath}' is not a folder. Give the folder that "
+                f"holds {name}, or an empty one to download to."
+            )
+    import tensorflow_datasets as tfds
+
+    folder = datapath and _prepared_folder(name, datapath)
+    folder = folder or _prepare(tfds.builder_cls(name), name, datapath)
+    try:
+        builder = tfds.builder_from_directory(folder)
+        arrays = {split: _read_split(builder, split) for split in splits}
+    except (KeyError, OSError, ValueError, tf.errors.OpError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(_damaged(folder, _first_line(error))) from error
+    return arrays, tuple(builder.info.features["label"].names)
+
+
+def _prepared_folder(name, root):
+    """Returns the newest prepared folder of `name` in `root`, or `None`."""
+    found = {}
+    for pattern in ("", "*/", f"{name}/*/"):
+        for path in root.glob(pattern + "dataset_info.json"):
+            folder = path.parent.resolve()
+            version = re.fullmatch(r"(\d+)\.(\d+)\.(\d+)", folder.name)
+            with contextlib.suppress(ValueError, AttributeError):
+                if version and json.loads(path.read_text()).get("name") == name:
+                    found[tuple(map(int, version.groups()))] = folder
+    return found[max(found)] if found else None
+
+
+def _prepare(builder_class, name, datapath):
+    """Makes the prepared folder of a data set and returns it."""
+    import tensorflow_datasets as tfds
+
+    archives = {
+        url: (info.filename or url.rsplit("/", 1)[-1], int(info.size), info.checksum)
+        for url, info in (builder_class.url_infos or {}).items()
+    }
+    missing = _missing_archives(archives, datapath)
+    target = _target(name, archives, datapath)
+    folder = _prepared_folder(name, target)
+    if folder:
+        return folder
+    _check_reachable(name, archives, missing, datapath)
+    place = f"{datapath}" if not missing else f"the network into {target}"
+    print(f"preparing {name} from {place} (once, about 30 s) ...", flush=True)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        builder = builder_class(data_dir=target)
+        if os.path.lexists(builder.data_dir):
+            # The library would take it for prepared.
+            raise InputError(_damaged(builder.data_dir, "no dataset_info.json"))
+        # Extracted files go to a folder of their own: the cache is by file name.
+        with (
+            tempfile.TemporaryDirectory(
+                prefix=".extracted-",
+                dir=target,
+                ignore_cleanup_errors=True,  # its threads outlive a failure
+            ) as extracted,
+            _quiet(progress_bar=bool(missing)),
+        ):
+            builder.download_and_prepare(
+                download_dir=target / "downloads" if missing else extracted,
+                download_config=tfds.download.DownloadConfig(
+                    manual_dir=datapath,
+                    extract_dir=extracted,
+                    try_download_gcs=False,
+                ),
+            )
+    except InputError:
+        raise
+    # Whatever a builder raises on data it did not expect; the cause is kept.
+    except Exception as error:
+        folder = _prepared_folder(name, target)  # another process was faster
+        if folder is None:
+            raise InputError(
+                f"{name} could not be prepared in '{target}': {_first_line(error)}."
+            ) from error
+        return folder
+    return pathlib.Path(builder.data_dir)
+
+
+def _missing_archives(archives, datapath):
+    """Checks the archives that are there and returns the URLs of the others."""
+    missing = []
+    for url, (filename, size, checksum) in archives.items():
+        path = datapath and datapath / filename
+        if not path or not path.exists():
+            missing.append(url)
+            continue
+        mend = f"Replace it with {url}, or remove it."
+        try:
+            if path.stat().st_size != size:
+                raise InputError(
+                    f"The archive '{path}' is cut short or another file: it has "
+                    f"{path.stat().st_size} bytes, expected {size}. {mend}"
+                )
+            received = _sha256(path)
+        except OSError as error:
+            raise InputError(
+                f"The archive '{path}' cannot be read: {error}."
+            ) from error
+        if received != checksum:
+            raise InputError(
+                f"The archive '{path}' is damaged or another file: its sha256 is "
+                f"{received}, expected {checksum}. {mend}"
+            )
+    return missing
+
+
+def _sha256(path):
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _target(name, archives, datapath):
+    """Returns the folder to prepare in, which TensorFlow Datasets calls data_dir."""
+    if datapath is None:
+        import tensorflow_datasets as tfds
+
+        default = os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR
+        return pathlib.Path(default).expanduser()
+    # The superuser may write everywhere, but a folder marked read-only is meant so.
+    writable = datapath.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)
+    if writable and os.access(datapath, os.W_OK):
+        return datapath
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    # By content: one name of a data set may stand for other archives another day.
+    content = hashlib.sha256(repr(sorted(archives.items())).encode()).hexdigest()
+    return pathlib.Path(cache).expanduser() / "ram_tf" / name / content[:12]
+
+
+def _check_reachable(name, archives, missing, datapath):
+    """Raises an `InputError` unless all missing archives can be downloaded."""
+    failures = _probe(missing)
+    if not failures:
+        return
+    files = "; ".join(f"{archives[url][0]} from {url}" for url in missing)
+    where = f"into '{datapath}'" if datapath else "into a folder and give its datapath"
+    raise InputError(
+        f"{name} is not prepared, {len(missing)} of its {len(archives)} archives are "
+        f"missing and cannot be downloaded ({next(iter(failures.values()))}). "
+        f"Put {where}: {files}."
+    )
+
+
+def _probe(urls, seconds=PROBE_SECONDS):
+    """Returns {url: reason} for the URLs that do not answer in time."""
+    failures = dict.fromkeys(urls, f"no answer within {seconds:g} s")
+
+    def ask(url):
+        try:
+            request = urllib.request.Request(url, headers={"User-Agent": "ram_tf"})
+            urllib.request.urlopen(request, timeout=seconds).close()
+        except (OSError, ValueError) as error:
+            # An untrusted certificate is an answer; the download has its own store.
+            if "CERTIFICATE_VERIFY" not in str(error):
+                failures[url] = _first_line(error)
+                return
+        del failures[url]
+
+    # Threads, because the time limit does not hold for looking up a name.
+    threads = [threading.Thread(target=ask, args=[url], daemon=True) for url in urls]
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(deadline - time.monotonic(), 0))
+    return dict(failures)
+
+
+@contextlib.contextmanager
+def _quiet(progress_bar):
+    """Keeps TensorFlow Datasets from printing, but for the bar of a download."""
+    import tensorflow_datasets as tfds
+
+    tfds.display_progress_bar(progress_bar)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        tfds.display_progress_bar(True)
+
+
+def _read_split(builder, split):
+    """Reads the images and labels of one split.
+
+    Whole blocks of records are parsed at once, which is several times faster than
+    `as_dataset`, one record at a time.
+    """
+    info = builder.info.splits[split]
+    shape = builder.info.features["image"].shape
+    if None in shape:
+        raise InputError(
+            f"{builder.name} has images of different sizes: not supported."
+        )
+    if builder.info.file_format.value != "tfrecord":
+        raise InputError(
+            f"'{builder.data_dir}' holds {builder.info.file_format.value} files, "
+            "expected tfrecord. Prepare it with file_format='tfrecord'."
+        )
+    fields = {
+        "image": tf.io.FixedLenFeature((), tf.string),
+        "label": tf.io.FixedLenFeature((), tf.int64),
+    }
+
+    def decode(records):
+        examples = tf.io.parse_example(records, fields)
+        images = tf.map_fn(
+            lambda image: tf.io.decode_png(image, channels=shape[-1]),  # or JPEG
+            examples["image"],
+            fn_output_signature=tf.TensorSpec(shape, tf.uint8),
+        )
+        return images, examples["label"]
+
+    files = [os.fspath(path) for path in info.filepaths]
+    blocks = tf.data.TFRecordDataset(files, buffer_size=8 << 20).batch(1000)
+    blocks = blocks.map(decode, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+    images = np.empty((info.num_examples, *shape), np.uint8)
+    labels = np.empty(info.num_examples, np.int64)
+    count = 0
+    for some_images, some_labels in blocks.as_numpy_iterator():
+        end = count + len(some_labels)
+        if end <= len(labels):
+            images[count:end], labels[count:end] = some_images, some_labels
+        count = end
+    if count != len(labels):
+        reason = f"{count} records in {split}, expected {len(labels)}"
+        raise InputError(_damaged(builder.data_dir, reason))
+    return images, labels
+
+
+def _damaged(folder, reason):
+    return (
+        f"'{folder}' is not a complete prepared data set ({reason}). "
+        "Remove it, so that it is prepared anew."
+    )
+
+
+def _first_line(error):
+    """Returns the class of an error and the beginning of what it says."""
+    text = str(error).strip().splitlines()
+    return (
+        f"{type(error).__name__}: {text[0][:800].rstrip(' .:')}"
+        if text
+        else type(error).__name__
+    )

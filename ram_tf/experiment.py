@@ -1,0 +1,448 @@
+"""From a config to objects, and from objects to a finished run in a workdir."""
+
+import contextlib
+import dataclasses
+import fcntl
+import functools
+import json
+import pathlib
+import platform
+import shutil
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ram_tf import data, evaluation, metrics, policies, visualization
+from ram_tf.errors import InputError
+from ram_tf.families import FAMILIES
+from ram_tf.training.callbacks import (
+    FirstStep,
+    MetricsFile,
+    PolicyMonitor,
+    ProgressBar,
+    StopOnSignal,
+)
+from ram_tf.training.checkpointing import (
+    Checkpointing,
+    find_checkpoint,
+    load_weights,
+    read_state,
+)
+from ram_tf.training.loop import Loop
+from ram_tf.training.optimizers import make_optimizer
+from ram_tf.training.strategy import make_strategy
+from ram_tf.training.trainer import Trainer
+
+DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
+_MONITORED_IMAGES = 256
+
+
+def run(config, workdir, *, overwrite=False, started=None, report=print):
+    """Trains, resumes or reports an experiment.
+
+    Args:
+        config: `ConfigDict` with every key.
+        workdir: Folder of the run, made if needed.
+        overwrite: Boolean. Delete what is in `workdir` and start anew.
+        started: `time.time()` at the start of the command, or `None`: now.
+        report: Function of one line of text.
+
+    Returns:
+        0 when the run is complete, 128 + the signal's number when one stopped it.
+    """
+    started = time.time() if started is None else started
+    workdir = pathlib.Path(workdir)
+    with _locked(workdir):
+        _claim(workdir, config, overwrite)
+        setup_runtime(config.runtime)
+        family = _family(config)
+        dataset = load_data(config)
+        write_json(
+            workdir / "dataset.json",
+            {"class_names": dataset.class_names, "image_shape": dataset.image_shape},
+        )
+        first_step = FirstStep(started, report)
+        for phase in family.phases:
+            folder = workdir / phase.name if len(family.phases) > 1 else workdir
+            if not (folder / "results.json").exists():
+                status = _train_phase(
+                    config, family, phase, dataset, folder, [first_step], report
+                )
+                if status:
+                    return status
+            report_results(json.loads((folder / "results.json").read_text()), report)
+            report(f"wrote {folder}: results.json, metrics.csv, checkpoints, figures")
+    return 0
+
+
+def load_data(config, datapath=None):
+    """Loads the config's data set, from `datapath` if given."""
+    options = _plain(config.data)
+    if datapath is not None:
+        options["datapath"] = datapath
+    return data.load(options.pop("name"), options.pop("datapath"), **options)
+
+
+def build_network(config, image_shape, num_classes):
+    """Builds the config's model, weights and all."""
+    network = _family(config).build(num_classes, **_plain(config.model))
+    network.build((None, *image_shape))
+    return network
+
+
+def build_policies(config):
+    """Returns the policies a trained model can be evaluated with, name -> policy."""
+    family = _family(config)
+    options = _plain(config.policy)
+    own = {name: make(**options) for name, make in family.policies.items()}
+    learned = family.phases[-1].policy(**options)
+    return {"learned": learned, **own, **policies.CONTROLS}
+
+
+def build_trainer(config, phase, network):
+    """Builds the trainer of one phase around a network."""
+    section = config.phases[phase.name]
+    weights = _plain(section.weights)
+    if set(weights) != set(phase.weights):
+        raise InputError(
+            f"phases.{phase.name}.weights has the terms {sorted(weights)}, expected "
+            f"{sorted(phase.weights)}."
+        )
+    return Trainer(
+        network,
+        dataclasses.replace(phase, weights=weights),
+        phase.policy(**_plain(config.policy)),
+        config.train.num_glimpses,
+        mc_samples=config.train.mc_samples,
+        eval_samples=config.eval.validation_mc_samples,
+        clip_norm=config.train.clip_norm,
+        count_last_action=config.train.count_last_action,
+        xla=config.runtime.xla,
+        seed=config.runtime.seed,
+    )
+
+
+def setup_runtime(runtime):
+    """Applies a config's runtime section to this process."""
+    if runtime.mixed_precision not in DTYPES:
+        raise InputError(
+            f"unknown runtime.mixed_precision {runtime.mixed_precision!r}: expected "
+            f"one of {', '.join(DTYPES)}."
+        )
+    keras.config.set_dtype_policy(runtime.mixed_precision)
+    keras.utils.set_random_seed(runtime.seed)
+    if runtime.deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def _train_phase(config, family, phase, dataset, folder, callbacks, report):
+    """Trains one phase in its folder and tests it; returns 0 or an exit status."""
+    train = config.train
+    steps_per_epoch = dataset.steps_per_epoch(train.batch_size)
+    steps_per_epoch = train.steps_per_epoch or steps_per_epoch
+    strategy = make_strategy(config.runtime.strategy)
+    _check_batches(config, strategy)
+    with strategy.scope():
+        network = build_network(config, dataset.image_shape, dataset.num_classes)
+        trainer = build_trainer(config, phase, network)
+        optimizer, decisive = make_optimizer(
+            train.learning_rate,
+            _plain(train.schedule),
+            total_steps=train.epochs * steps_per_epoch,
+            steps_per_epoch=steps_per_epoch,
+        )
+        optimizer.build(trainer.trainable_variables)
+        trainer.compile(optimizer=optimizer, jit_compile=False)
+        if train.pretrain_checkpoint:
+            load_weights(network, _checkpoint_path(train.pretrain_checkpoint))
+    everything = build_policies(config)
+    _introduce(config, dataset, network, strategy, report)
+    if train.early_stopping_patience:
+        decisive.append(
+            keras.callbacks.EarlyStopping(
+                monitor=train.monitor,
+                mode="max" if train.monitor.endswith("accuracy") else "min",
+                patience=train.early_stopping_patience,
+            )
+        )
+    stop = StopOnSignal()
+    checkpointing = Checkpointing(
+        folder / "checkpoints",
+        train.checkpoint_every_steps,
+        steps_per_epoch,
+        train.monitor,
+        replayed=decisive,
+        report=report,
+    )
+    loop = Loop(
+        trainer,
+        strategy,
+        steps_per_execution=train.steps_per_execution,
+        pause_every=train.checkpoint_every_steps,
+    )
+    loop.train(
+        functools.partial(
+            dataset.train_batches, train.batch_size, seed=config.runtime.seed
+        ),
+        epochs=train.epochs,
+        steps_per_epoch=steps_per_epoch,
+        # What a callback adds to the logs is seen by those after it.
+        callbacks=[
+            *callbacks,
+            _monitor(config, dataset, everything["mean"], folder, report),
+            *decisive,
+            keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
+            ProgressBar(),
+            stop,
+            checkpointing,
+            MetricsFile(folder / "metrics.csv", checkpointing),
+        ],
+        validation=dataset.eval_batches(
+            "validation", config.eval.batch_size, config.eval.max_examples
+        ),
+    )
+    if stop.received is not None:
+        report(
+            f"stopped at step {int(optimizer.iterations)} and saved in "
+            f"{checkpointing.folder / 'last'}; the same command goes on."
+        )
+        return 128 + stop.received
+    load_weights(network, checkpointing.folder / "best")
+    rates = [row["images_per_second"] for row in checkpointing.history]
+    write_json(
+        folder / "results.json",
+        {
+            **_final_test(config, network, everything, dataset, folder),
+            "train_seconds": read_state(checkpointing.folder / "last")["seconds"],
+            "images_per_second": float(np.median(rates)),
+            "best": checkpointing.best,
+            "steps": int(optimizer.iterations),
+            "parameters": network.count_params(),
+            "environment": describe_environment(),
+        },
+    )
+    return 0
+
+
+def _introduce(config, dataset, network, strategy, report):
+    """Says what will be trained, and how much of an image it can see."""
+    sizes = [
+        f"{dataset.eval_size(split):,} {split}" for split in ("validation", "test")
+    ]
+    report(
+        f"{config.family} on {dataset.name}: {len(dataset.train):,} training, "
+        f"{', '.join(sizes)} images of {'x'.join(map(str, dataset.image_shape))}; "
+        f"{network.count_params():,} parameters; {strategy.num_replicas_in_sync} "
+        "replica(s)"
+    )
+    report(
+        metrics.describe_coverage(
+            dataset.image_shape[:2], network.glimpse_sides, config.train.num_glimpses
+        )
+    )
+
+
+def _monitor(config, dataset, policy, folder, report):
+    batches = dataset.eval_batches("validation", _MONITORED_IMAGES, _MONITORED_IMAGES)
+    images, labels, _ = next(iter(batches))
+    return PolicyMonitor(
+        policy,
+        images,
+        labels,
+        dataset.class_names,
+        folder / "figures",
+        every_epochs=config.train.picture_every_epochs,
+        tensorboard=folder / "tensorboard" / "glimpses",
+        report=report,
+    )
+
+
+def _final_test(config, network, everything, dataset, folder):
+    """Measures the best weights on the test set, once, and draws them."""
+    chosen = ("learned", "mean", "random", "center")
+    compared = evaluation.compare_policies(
+        network,
+        {name: everything[name] for name in chosen if name in everything},
+        dataset.eval_batches("test", config.eval.batch_size, config.eval.max_examples),
+        config.train.num_glimpses,
+        mc_samples=config.eval.mc_samples,
+        seeds=config.eval.seeds,
+        xla=config.runtime.xla,
+    )
+    learned = compared["policies"]["learned"]
+    images, labels, _ = next(iter(dataset.eval_batches("test", 6)))
+    recording = visualization.record(
+        network, everything["mean"], images, config.train.num_glimpses
+    )
+    picture = folder / "figures" / "test_glimpses.png"
+    visualization.plot_glimpses(recording, picture, dataset.class_names, labels)
+    return {
+        "test": {
+            "accuracy": learned["accuracy"]["mean"][-1],
+            "accuracy_per_glimpse": learned["accuracy"]["mean"],
+            "accuracy_one_sample": learned["accuracy_one_sample"]["mean"][-1],
+            "num_examples": compared["num_examples"],
+        },
+        "comparison": compared,
+        "picture": str(picture),
+    }
+
+
+def report_results(results, report=print):
+    """Prints what a `results.json` says."""
+    compared = results["comparison"]
+    report_comparison(compared, report)
+    count = compared["num_examples"]
+    report(
+        f"test accuracy {metrics.format_accuracy(results['test']['accuracy'], count)}, "
+        f"learned policy, {compared['mc_samples']} sample(s) averaged; trained "
+        f"{results['train_seconds']:.0f} s at {results['images_per_second']:,.0f} "
+        "images/s"
+    )
+    report(f"picture of what it looked at: {results['picture']}")
+
+
+def report_comparison(compared, report=print):
+    """Prints a table of `evaluation.compare_policies`: accuracy after each glimpse."""
+    steps = range(compared["num_glimpses"])
+    report(
+        f"{compared['num_examples']:,} images, accuracy in % after each glimpse, mean "
+        f"of {compared['seeds']} evaluation seed(s)"
+    )
+    report(f"{'':34}" + "".join(f"{step + 1:>7}" for step in steps))
+    for name, measured in compared["policies"].items():
+        copies = measured["mc_samples"]
+        rows = {"one sample": measured["accuracy_one_sample"]["mean"]}
+        if copies > 1:
+            rows[f"{copies} averaged"] = measured["accuracy"]["mean"]
+        control = " (control)" if name in policies.CONTROLS else ""
+        for kind, values in rows.items():
+            cells = "".join(f"{100 * value:7.2f}" for value in values)
+            report(f"{f'{name}{control}, {kind}':34}{cells}")
+
+
+def describe_environment():
+    """Returns versions, machine and commit, as far as they can be known."""
+    try:
+        commit = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=pathlib.Path(__file__).parent,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = None
+    return {
+        "commit": commit,
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    }
+
+
+def _training_speed(checkpointing):
+    rates = [row["images_per_second"] for row in checkpointing.history]
+    seconds = read_state(checkpointing.folder / "last")["seconds"]
+    return seconds, float(np.median(rates))
+
+
+def _check_batches(config, strategy):
+    replicas = strategy.num_replicas_in_sync
+    for name in ("train", "eval"):
+        size = config[name].batch_size
+        if size % replicas:
+            raise InputError(
+                f"{name}.batch_size {size} cannot be shared by {replicas} replicas: "
+                f"use a multiple of {replicas}."
+            )
+
+
+def _checkpoint_path(path):
+    """A checkpoint folder, or the best checkpoint of a workdir."""
+    path = pathlib.Path(path)
+    if (path / "checkpoints").is_dir():
+        found, _ = find_checkpoint(path / "checkpoints" / "best", _warn)
+        if found is not None:
+            return found
+    read_state(path)
+    return path
+
+
+def _family(config):
+    if config.family not in FAMILIES:
+        raise InputError(
+            f"unknown family {config.family!r}: expected one of "
+            f"{', '.join(sorted(FAMILIES))}."
+        )
+    return FAMILIES[config.family]
+
+
+def _plain(section):
+    """A config section as plain dictionaries."""
+    return section.to_dict()
+
+
+@contextlib.contextmanager
+def _locked(workdir):
+    """Holds the workdir for this process; the lock goes with the process."""
+    workdir.mkdir(parents=True, exist_ok=True)
+    with open(workdir / ".lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(
+                f"another process is training in {workdir}: wait for it, stop it, or "
+                "use another --workdir."
+            ) from error
+        yield
+
+
+def _claim(workdir, config, overwrite):
+    """Writes the effective config, or compares it with the one that is there."""
+    content = json.loads(config.to_json())
+    path = workdir / "config.json"
+    if overwrite:
+        for entry in workdir.iterdir():
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            elif entry.name != ".lock":
+                entry.unlink()
+    if not path.exists():
+        write_json(path, content)
+        return
+    there = json.loads(path.read_text())
+    differing = sorted(_differences(there, content))
+    if differing:
+        raise InputError(
+            f"{workdir} holds a run of another config; differing: "
+            f"{'; '.join(differing)}. Use another --workdir, or --overwrite to delete "
+            "it and start anew."
+        )
+
+
+def _differences(old, new, prefix=""):
+    for key in {*old, *new}:
+        left, right = old.get(key, "nothing"), new.get(key, "nothing")
+        if isinstance(left, dict) and isinstance(right, dict):
+            yield from _differences(left, right, f"{prefix}{key}.")
+        elif left != right:
+            yield f"{prefix}{key} was {left!r}, is {right!r}"
+
+
+def write_json(path, content):
+    """Writes a JSON file whole or not at all."""
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".writing")
+    aside.write_text(json.dumps(content, indent=1))
+    aside.rename(path)
+
+
+def _warn(line):
+    print(f"warning: {line}", file=sys.stderr)

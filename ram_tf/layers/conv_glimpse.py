@@ -1,0 +1,80 @@
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="ram_tf")
+class ConvGlimpse(keras.layers.Layer):
+    """Convolutional glimpse network: what was seen times where it was seen.
+
+    Three 3x3 convolutions and a dense layer read the glimpse, with its scales as
+    channels; a dense layer reads the location; the two are multiplied elementwise. All
+    have a ReLU.
+
+    Args:
+        filters: Sequence of three ints. Channels of the convolutions.
+        units: Int. Width of the output.
+
+    Call arguments:
+        glimpses: Tensor `(..., scales, size, size, channels)`.
+        locations: Tensor `(..., 2)`, (x, y) in [-1, 1].
+
+    Returns:
+        Features `(..., units)`.
+
+    Reference:
+        [Ba et al., 2015](https://arxiv.org/abs/1412.7755), section 3, "Glimpse
+        network".
+    """
+
+    def __init__(self, filters=(64, 64, 128), units=1024, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = tuple(filters)
+        self.units = units
+        self.convolutions = [
+            keras.layers.Conv2D(
+                channels,
+                3,
+                padding="same",
+                activation="relu",
+                dtype=self.dtype_policy,
+                name=f"convolution_{index}",
+            )
+            for index, channels in enumerate(self.filters)
+        ]
+        dense = {"activation": "relu", "dtype": self.dtype_policy}
+        self.glimpse_output = keras.layers.Dense(units, name="glimpse_output", **dense)
+        self.location_output = keras.layers.Dense(
+            units, name="location_output", **dense
+        )
+
+    def build(self, glimpses_shape, locations_shape):
+        scales, height, width, channels = glimpses_shape[-4:]
+        shape = (None, height, width, scales * channels)
+        for convolution in self.convolutions:
+            convolution.build(shape)
+            shape = convolution.compute_output_shape(shape)
+        self.glimpse_output.build((None, shape[1] * shape[2] * shape[3]))
+        self.location_output.build((None, locations_shape[-1]))
+        self.built = True
+
+    def call(self, glimpses, locations):
+        leading = ops.shape(locations)[:-1]
+        scales, height, width, channels = glimpses.shape[-4:]
+        x = ops.reshape(glimpses, (-1, scales, height, width, channels))
+        x = ops.reshape(
+            ops.transpose(x, (0, 2, 3, 1, 4)), (-1, height, width, scales * channels)
+        )
+        for convolution in self.convolutions:
+            x = convolution(x)
+        x = ops.reshape(x, (*leading, self.glimpse_output.kernel.shape[0]))
+        return self.glimpse_output(x) * self.location_output(locations)
+
+    def compute_output_shape(self, glimpses_shape, locations_shape):
+        return (*locations_shape[:-1], self.units)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "units": self.units,
+        }

@@ -1,0 +1,71 @@
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="ram_tf")
+class MlpGlimpse(keras.layers.Layer):
+    """Mixes what was seen with where it was seen: two dense paths, added.
+
+    relu(W3 relu(W1 glimpse) + W4 relu(W2 location)).
+
+    Args:
+        glimpse_units: Int. Width of the first layer on pixels.
+        location_units: Int. Width of the first layer on locations.
+        units: Int. Width of the output.
+
+    Call arguments:
+        glimpses: Tensor `(..., scales, size, size, channels)`.
+        locations: Tensor `(..., 2)`, (x, y) in [-1, 1].
+
+    Returns:
+        Features `(..., units)`.
+
+    Reference:
+        [Mnih et al., 2014](https://arxiv.org/abs/1406.6247), section 4, "Glimpse
+        network".
+    """
+
+    def __init__(self, glimpse_units=128, location_units=128, units=256, **kwargs):
+        super().__init__(**kwargs)
+        self.glimpse_units = glimpse_units
+        self.location_units = location_units
+        self.units = units
+        dense = {"dtype": self.dtype_policy}
+        self.glimpse_hidden = keras.layers.Dense(
+            glimpse_units, activation="relu", name="glimpse_hidden", **dense
+        )
+        self.location_hidden = keras.layers.Dense(
+            location_units, activation="relu", name="location_hidden", **dense
+        )
+        self.glimpse_output = keras.layers.Dense(units, name="glimpse_output", **dense)
+        self.location_output = keras.layers.Dense(
+            units, name="location_output", **dense
+        )
+
+    def build(self, glimpses_shape, locations_shape):
+        pixels = 1
+        for size in glimpses_shape[-4:]:
+            pixels *= size
+        self.glimpse_hidden.build((None, pixels))
+        self.location_hidden.build((None, locations_shape[-1]))
+        self.glimpse_output.build((None, self.glimpse_units))
+        self.location_output.build((None, self.location_units))
+        self.built = True
+
+    def call(self, glimpses, locations):
+        leading = ops.shape(locations)[:-1]
+        flat = ops.reshape(glimpses, (*leading, self.glimpse_hidden.kernel.shape[0]))
+        seen = self.glimpse_output(self.glimpse_hidden(flat))
+        place = self.location_output(self.location_hidden(locations))
+        return ops.relu(seen + place)
+
+    def compute_output_shape(self, glimpses_shape, locations_shape):
+        return (*locations_shape[:-1], self.units)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "glimpse_units": self.glimpse_units,
+            "location_units": self.location_units,
+            "units": self.units,
+        }

@@ -1,0 +1,144 @@
+import keras
+import tensorflow as tf
+from keras import ops
+
+from ram_tf import random
+from ram_tf.ops import gather_patches, reduce_patches
+from ram_tf.ops.reductions import METHODS
+
+PADDINGS = ("zeros", "uniform", "normal")
+
+
+@keras.saving.register_keras_serializable(package="ram_tf")
+class Retina(keras.layers.Layer):
+    """Looks at an image at one place, sharp in the middle and coarser around it.
+
+    Cuts square patches of several sides around a location and reduces each to the same
+    small size. Bytes (integer images) are divided by 255; then every pixel becomes
+    (pixel - mean) / stddev; pixels outside the image become padding.
+
+    Args:
+        size: Int. Side of a glimpse in pixels.
+        num_scales: Int. Number of patches, ignored when `sides` is given.
+        scale_factor: Int or float >= 1. Ratio of the sides of neighbouring scales.
+        sides: Sequence of ints or `None`. The sides themselves, for example
+            `(12, 24, 48, 96)`.
+        reduction: `"average"`, `"bilinear"` or `"bicubic"`.
+        padding: What lies outside the image: `"zeros"`, `"uniform"` noise in [0, 1) or
+            standard `"normal"` noise, in normalised units.
+        pixel_mean: Float. Subtracted from pixels in [0, 1].
+        pixel_stddev: Float > 0. Divides them.
+        seed: Int or `None`. Seed of the layer's own noise.
+
+    Call arguments:
+        images: Tensor `(batch, height, width, channels)`, float in [0, 1] or uint8.
+        locations: Float tensor `(batch, 2)` or `(batch, num, 2)`, (x, y) in [-1, 1].
+        seed: Int32 tensor `(2,)` or `None`. Replaces the layer's own random stream.
+
+    Returns:
+        Glimpses `(batch, [num,] scales, size, size, channels)`, finest scale first.
+
+    Reference:
+        [Mnih et al., 2014](https://arxiv.org/abs/1406.6247), section 3.1, "Sensor".
+    """
+
+    def __init__(
+        self,
+        size=8,
+        num_scales=1,
+        scale_factor=2,
+        sides=None,
+        reduction="average",
+        padding="zeros",
+        pixel_mean=0.0,
+        pixel_stddev=1.0,
+        seed=None,
+        **kwargs,
+    ):
+        # Locations must not be rounded to half precision, so nothing is cast.
+        super().__init__(autocast=False, **kwargs)
+        if size < 1 or num_scales < 1 or scale_factor < 1:
+            raise ValueError(
+                "`size`, `num_scales` and `scale_factor` must be at least 1. Received: "
+                f"size={size}, num_scales={num_scales}, scale_factor={scale_factor}."
+            )
+        if reduction not in METHODS:
+            raise ValueError(
+                f"`reduction` must be one of {METHODS}. Received: {reduction!r}."
+            )
+        if padding not in PADDINGS:
+            raise ValueError(
+                f"`padding` must be one of {PADDINGS}. Received: {padding!r}."
+            )
+        if pixel_stddev <= 0:
+            raise ValueError(
+                f"`pixel_stddev` must be positive. Received: {pixel_stddev}."
+            )
+        self.size = size
+        self.num_scales = num_scales
+        self.scale_factor = scale_factor
+        self.sides = None if sides is None else tuple(sides)
+        self.reduction = reduction
+        self.padding = padding
+        self.pixel_mean = pixel_mean
+        self.pixel_stddev = pixel_stddev
+        self.seed = seed
+        self.patch_sides = self.sides or tuple(
+            round(size * scale_factor**scale) for scale in range(num_scales)
+        )
+        if any(side < 1 for side in self.patch_sides):
+            raise ValueError(f"`sides` must be at least 1. Received: {sides}.")
+        self.seed_generator = random.ReplicaSeedGenerator(seed)
+
+    def build(self, images_shape, locations_shape):
+        self.built = True
+
+    def call(self, images, locations, seed=None):
+        single = len(locations.shape) == 2
+        if single:
+            locations = locations[:, None]
+        if seed is None and self.padding != "zeros":
+            seed = self.seed_generator.next()
+        scales = [
+            self._look(images, locations, side, None if seed is None else (seed, scale))
+            for scale, side in enumerate(self.patch_sides)
+        ]
+        glimpses = ops.stack(scales, axis=2)
+        return glimpses[:, 0] if single else glimpses
+
+    def _look(self, images, locations, side, seed):
+        patches, inside = gather_patches(images, locations, side)
+        is_bytes = not keras.backend.is_float_dtype(images.dtype)
+        scale = (1.0 / 255.0 if is_bytes else 1.0) / self.pixel_stddev
+        patches = ops.cast(patches, "float32") * scale
+        patches = patches - self.pixel_mean / self.pixel_stddev
+        patches = ops.where(inside, patches, self._outside(patches, seed))
+        reduced = reduce_patches(patches, self.size, self.reduction)
+        return ops.cast(reduced, self.compute_dtype)
+
+    def _outside(self, patches, seed):
+        if self.padding == "zeros":
+            return 0.0
+        draw = {
+            "uniform": tf.random.stateless_uniform,
+            "normal": tf.random.stateless_normal,
+        }[self.padding]
+        return draw(tf.shape(patches), random.fold_in(*seed))
+
+    def compute_output_shape(self, images_shape, locations_shape):
+        glimpse = (len(self.patch_sides), self.size, self.size, images_shape[-1])
+        return (*locations_shape[:-1], *glimpse)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "size": self.size,
+            "num_scales": self.num_scales,
+            "scale_factor": self.scale_factor,
+            "sides": self.sides,
+            "reduction": self.reduction,
+            "padding": self.padding,
+            "pixel_mean": self.pixel_mean,
+            "pixel_stddev": self.pixel_stddev,
+            "seed": self.seed,
+        }

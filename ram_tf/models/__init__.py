@@ -1,0 +1,8 @@
+"""One Keras model per family, and the one loop that runs them all."""
+
+from ram_tf.models.attention_model import AttentionModel
+from ram_tf.models.outputs import Choice, Rollout
+from ram_tf.models.ram import RAM
+from ram_tf.models.rollout import rollout
+
+__all__ = ["RAM", "AttentionModel", "Choice", "Rollout", "rollout"]

@@ -1,0 +1,89 @@
+import keras
+from keras import ops
+
+from ram_tf import random
+from ram_tf.models.rollout import rollout
+from ram_tf.ops import patch_starts
+
+
+class AttentionModel(keras.Model):
+    """What a family provides, so that one loop can run them all.
+
+    A subclass says how to sense, encode, integrate and read; where to look is a policy
+    and is passed in. `build` takes the shape of the images and creates every weight.
+
+    Attributes:
+        glimpse_sides: Tuple of ints, sides in pixels of what one glimpse sees, finest
+            scale first.
+
+    Call arguments:
+        images: Tensor `(batch, height, width, channels)`, float in [0, 1] or uint8.
+        policy: Where to look, see `ram_tf.policies`.
+        num_glimpses: Int >= 1.
+        training: Boolean.
+        seed: Int32 tensor `(2,)` or `None` for a fixed one.
+
+    Returns:
+        A `Rollout`.
+    """
+
+    glimpse_sides = ()
+
+    def prepare(self, images, training=False):
+        """Computes what is needed once an image. Runs outside compiled steps.
+
+        Returns:
+            Dictionary of tensors whose leading dimension is the batch.
+        """
+        return {"images": images}
+
+    def initial_state(self, context):
+        """Returns the state before the first glimpse: a dictionary with `hidden`."""
+        raise NotImplementedError
+
+    def sense(self, context, locations, seed=None):
+        """Cuts glimpses, `(batch, num, ...)`, at locations `(batch, num, 2)`."""
+        raise NotImplementedError
+
+    def encode(self, glimpses, locations, training=False):
+        """Turns glimpses into features `(batch, num, units)`."""
+        raise NotImplementedError
+
+    def integrate(self, features, location, state, training=False):
+        """Takes one glimpse's features `(batch, units)` into the state."""
+        raise NotImplementedError
+
+    def read(self, hidden, training=False):
+        """Reads hidden states `(batch, time, units)`.
+
+        Returns:
+            Dictionary of `(batch, time, ...)` tensors with at least `logits`.
+        """
+        raise NotImplementedError
+
+    def glimpse_boxes(self, locations, image_size):
+        """Returns the pixels that glimpses cover.
+
+        Args:
+            locations: `(..., 2)`, (x, y) in [-1, 1].
+            image_size: Tuple `(height, width)`.
+
+        Returns:
+            Int tensor `(..., scales, 4)`: top, left, bottom, right; the last two are
+            exclusive, and all may lie outside the image.
+        """
+        boxes = []
+        for side in self.glimpse_sides:
+            start = patch_starts(locations, side, image_size)
+            boxes.append(ops.concatenate([start, start + side], axis=-1))
+        return ops.stack(boxes, axis=-2)
+
+    def call(self, images, policy, num_glimpses, training=False, seed=None):
+        return rollout(
+            self,
+            policy,
+            self.prepare(images, training=training),
+            num_glimpses,
+            seed=random.make_seed(0) if seed is None else seed,
+            training=training,
+        )

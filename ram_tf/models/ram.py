@@ -1,0 +1,145 @@
+import keras
+
+from ram_tf import layers
+from ram_tf.errors import InputError
+from ram_tf.models.attention_model import AttentionModel
+
+GLIMPSE_NETWORKS = {"mlp": layers.MlpGlimpse, "conv": layers.ConvGlimpse}
+CORES = {
+    "rectifier": layers.RectifierCell,
+    "lstm": keras.layers.LSTMCell,
+    "gru": keras.layers.GRUCell,
+}
+
+
+@keras.saving.register_keras_serializable(package="ram_tf")
+class RAM(AttentionModel):
+    """The recurrent attention model.
+
+    Its parts are Keras layers and can be replaced one by one; a core is any Keras RNN
+    cell whose output is its first state.
+
+    Args:
+        num_classes: Int >= 2.
+        retina: Layer `(images, locations) -> glimpses`.
+        glimpse_network: Layer `(glimpses, locations) -> features`.
+        core: RNN cell `(features, states) -> hidden, states`.
+        location: Layer `hidden -> location, log_prob`; policies call it.
+        baseline: Layer `hidden -> values`.
+
+    Reference:
+        [Mnih et al., 2014](https://arxiv.org/abs/1406.6247), section 3.1.
+    """
+
+    def __init__(
+        self,
+        num_classes,
+        retina=None,
+        glimpse_network=None,
+        core=None,
+        location=None,
+        baseline=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if num_classes < 2:
+            raise ValueError(
+                f"`num_classes` must be at least 2. Received: {num_classes}"
+            )
+        self.num_classes = num_classes
+        self.retina = retina or layers.Retina()
+        self.glimpse_network = glimpse_network or layers.MlpGlimpse()
+        self.core = core or layers.RectifierCell()
+        self.location = location or layers.GaussianLocation()
+        self.baseline = baseline or layers.ValueBaseline()
+        self.classifier = keras.layers.Dense(
+            num_classes, dtype="float32", name="classifier"
+        )
+
+    @classmethod
+    def from_options(
+        cls, num_classes, *, retina, glimpse_network, core, location, baseline
+    ):
+        """Builds the model from plain dictionaries, as a config file gives them.
+
+        `glimpse_network` and `core` name theirs under `kind`.
+        """
+        return cls(
+            num_classes,
+            retina=layers.Retina(**retina),
+            glimpse_network=_pick(GLIMPSE_NETWORKS, "glimpse_network", glimpse_network),
+            core=_pick(CORES, "core", core),
+            location=layers.GaussianLocation(**location),
+            baseline=layers.ValueBaseline(**baseline),
+        )
+
+    @property
+    def glimpse_sides(self):
+        return self.retina.patch_sides
+
+    def build(self, input_shape):
+        glimpses_shape = self.retina.compute_output_shape(input_shape, (None, 2))
+        features_shape = self.glimpse_network.compute_output_shape(
+            glimpses_shape, (None, 2)
+        )
+        hidden_shape = (None, self.core.output_size)
+        for layer, *shapes in (
+            (self.retina, input_shape, (None, 2)),
+            (self.glimpse_network, glimpses_shape, (None, 2)),
+            (self.core, features_shape),
+            (self.location, hidden_shape),
+            (self.baseline, hidden_shape),
+            (self.classifier, hidden_shape),
+        ):
+            if not layer.built:  # A part that was given may be built already.
+                layer.build(*shapes)
+        self.built = True
+
+    def initial_state(self, context):
+        batch_size = keras.ops.shape(context["images"])[0]
+        states = self.core.get_initial_state(batch_size=batch_size)
+        states = list(states) if isinstance(states, (list, tuple)) else [states]
+        return {"core": states, "hidden": states[0]}
+
+    def sense(self, context, locations, seed=None):
+        return self.retina(context["images"], locations, seed=seed)
+
+    def encode(self, glimpses, locations, training=False):
+        return self.glimpse_network(glimpses, locations)
+
+    def integrate(self, features, location, state, training=False):
+        hidden, states = self.core(features, state["core"], training=training)
+        states = list(states) if isinstance(states, (list, tuple)) else [states]
+        return {"core": states, "hidden": hidden}
+
+    def read(self, hidden, training=False):
+        return {"logits": self.classifier(hidden), "baselines": self.baseline(hidden)}
+
+    def get_config(self):
+        parts = ("retina", "glimpse_network", "core", "location", "baseline")
+        serialized = {
+            name: keras.saving.serialize_keras_object(getattr(self, name))
+            for name in parts
+        }
+        return {**super().get_config(), "num_classes": self.num_classes, **serialized}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        restored = {
+            name: keras.saving.deserialize_keras_object(value, custom_objects)
+            if isinstance(value, dict) and "class_name" in value and name != "dtype"
+            else value
+            for name, value in config.items()
+        }
+        return cls(**restored)
+
+
+def _pick(choices, name, options):
+    options = dict(options)
+    kind = options.pop("kind")
+    if kind not in choices:
+        known = ", ".join(sorted(choices))
+        raise InputError(
+            f"unknown model.{name}.kind {kind!r}: expected one of {known}."
+        )
+    return choices[kind](**options)

@@ -1,0 +1,341 @@
+"""What can be done with a trained workdir: evaluate, draw, predict."""
+
+import csv
+import dataclasses
+import json
+import pathlib
+import sys
+from typing import Any
+
+import keras
+import ml_collections
+import numpy as np
+
+from ram_tf import data, evaluation, experiment, metrics, visualization
+from ram_tf.errors import InputError
+from ram_tf.training.checkpointing import find_checkpoint, load_weights, read_state
+
+_PREDICTED_COLUMNS = ("file", "class", "probability", "locations")
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A trained experiment, read back from its workdir.
+
+    Attributes:
+        config: The effective config, a `ConfigDict`.
+        network: The built model with its weights.
+        policies: Dictionary name -> policy: `learned`, the family's own, the controls.
+        class_names: Tuple of strings.
+        image_shape: Tuple `(height, width, channels)`.
+        checkpoint: Path of the checkpoint folder.
+    """
+
+    config: Any
+    network: Any
+    policies: dict
+    class_names: tuple
+    image_shape: tuple
+    checkpoint: pathlib.Path
+
+
+def restore(workdir, checkpoint="best"):
+    """Reads a trained experiment back.
+
+    Args:
+        workdir: Folder of a run.
+        checkpoint: `"best"`, `"last"`, or the path of a checkpoint folder.
+    """
+    workdir = pathlib.Path(workdir)
+    config = ml_collections.ConfigDict(_read_json(workdir / "config.json"))
+    dataset = _read_json(workdir / "dataset.json")
+    if checkpoint in ("best", "last"):
+        path, _ = find_checkpoint(workdir / "checkpoints" / checkpoint, _warn)
+        if path is None:
+            raise InputError(
+                f"no checkpoint {checkpoint!r} in {workdir}: train for at least one "
+                "epoch first."
+            )
+    else:
+        path = pathlib.Path(checkpoint)
+        read_state(path)
+    keras.config.set_dtype_policy(config.runtime.mixed_precision)
+    class_names = tuple(dataset["class_names"])
+    image_shape = tuple(dataset["image_shape"])
+    network = experiment.build_network(config, image_shape, len(class_names))
+    load_weights(network, path)
+    policies = experiment.build_policies(config)
+    return Trained(config, network, policies, class_names, image_shape, path)
+
+
+def evaluate(
+    workdir,
+    *,
+    checkpoint="best",
+    num_glimpses=None,
+    mc_samples=None,
+    chosen=None,
+    seeds=5,
+    split="test",
+    max_examples=None,
+    datapath=None,
+    robustness=False,
+    output=None,
+    report=print,
+):
+    """Compares policies on the same weights.
+
+    Args:
+        workdir: Folder of a run.
+        checkpoint: See `restore`.
+        num_glimpses: List of ints or `None`, as trained.
+        mc_samples: Int or `None`, as configured.
+        chosen: Names of policies or `None`, all.
+        seeds: Int, evaluation seeds.
+        split: `"test"` or `"validation"`.
+        max_examples: Int or `None`.
+        datapath: Where the data are, or `None`, as trained.
+        robustness: Boolean. Also measure scaled, shifted and cluttered images.
+        output: Path of a JSON file or `None`.
+        report: Function of one line of text.
+
+    Returns:
+        The comparison at the first number of glimpses, with the others under
+        `by_num_glimpses` and the perturbed ones under `robustness`.
+    """
+    trained = restore(workdir, checkpoint)
+    config = trained.config
+    chosen = _pick_policies(trained, chosen)
+    dataset = experiment.load_data(config, datapath)
+    batches = dataset.eval_batches(split, config.eval.batch_size, max_examples)
+    numbers = num_glimpses or [config.train.num_glimpses]
+    passes = len(numbers) * sum(
+        1 if policy.deterministic else seeds for policy in chosen.values()
+    )
+    progress = keras.utils.Progbar(passes, unit_name="pass") if passes > 1 else None
+
+    def compare(steps, policies, num_seeds, perturb=None, progress=progress):
+        return evaluation.compare_policies(
+            trained.network,
+            policies,
+            batches,
+            steps,
+            mc_samples=mc_samples or config.eval.mc_samples,
+            seeds=num_seeds,
+            perturb=perturb,
+            xla=config.runtime.xla,
+            progress=progress and (lambda: progress.add(1)),
+        )
+
+    results = {steps: compare(steps, chosen, seeds) for steps in numbers}
+    report(f"{trained.checkpoint}, {dataset.name} {split} set")
+    for compared in results.values():
+        experiment.report_comparison(compared, report)
+        _report_statistics(compared, report)
+    whole = {**results[numbers[0]]}
+    if len(numbers) > 1:
+        whole["by_num_glimpses"] = {str(steps): results[steps] for steps in numbers}
+    learned = whole["policies"].get("learned")
+    if learned:
+        accuracy = learned["accuracy"]["mean"][-1]
+        report(
+            f"learned policy, {numbers[0]} glimpses, {whole['mc_samples']} sample(s) "
+            f"averaged: {metrics.format_accuracy(accuracy, whole['num_examples'])}, "
+            f"std {100 * learned['accuracy']['std'][-1]:.2f} over {seeds} seed(s)"
+        )
+    if robustness:
+        whole["robustness"] = {}
+        policies = {"learned": trained.policies["learned"]}
+        for name, perturb in evaluation.PERTURBATIONS.items():
+            compared = compare(numbers[0], policies, 1, perturb, progress=None)
+            accuracy = compared["policies"]["learned"]["accuracy"]["mean"]
+            whole["robustness"][name] = accuracy
+            report(f"robustness, {name}: {100 * accuracy[-1]:.2f} %")
+    if output:
+        experiment.write_json(output, whole)
+        report(f"wrote {output}")
+    return whole
+
+
+def draw(
+    workdir,
+    kind,
+    output,
+    *,
+    images=None,
+    num_images=6,
+    num_glimpses=None,
+    policy="mean",
+    checkpoint="best",
+    datapath=None,
+    report=print,
+):
+    """Writes a picture of `kind` `"glimpses"`, `"animation"` or `"curves"`.
+
+    Args:
+        workdir: Folder of a run.
+        kind: What to draw.
+        output: Path of the picture.
+        images: Paths of image files, or `None` for the first test images.
+        num_images: Int, how many of those.
+        num_glimpses: Int or `None`, as trained.
+        policy: Name of the policy that looks.
+        checkpoint: See `restore`.
+        datapath: Where the data are, or `None`, as trained.
+        report: Function of one line of text.
+    """
+    if kind == "curves":
+        visualization.plot_curves(pathlib.Path(workdir) / "metrics.csv", output)
+    else:
+        trained = restore(workdir, checkpoint)
+        (chosen,) = _pick_policies(trained, [policy]).values()
+        if images:
+            pixels = np.stack([_read_image(path, trained) for path in images])
+            labels = None
+        else:
+            dataset = experiment.load_data(trained.config, datapath)
+            pixels, labels, _ = next(iter(dataset.eval_batches("test", num_images)))
+        recording = visualization.record(
+            trained.network,
+            chosen,
+            pixels,
+            num_glimpses or trained.config.train.num_glimpses,
+        )
+        plot = {
+            "glimpses": visualization.plot_glimpses,
+            "animation": visualization.animate_glimpses,
+        }[kind]
+        plot(recording, output, trained.class_names, labels)
+    report(f"wrote {output}, and its numbers beside it as .npz")
+
+
+def predict(
+    workdir,
+    paths,
+    *,
+    output=None,
+    policy="mean",
+    num_glimpses=None,
+    batch_size=64,
+    checkpoint="best",
+    report=print,
+):
+    """Classifies image files.
+
+    Args:
+        workdir: Folder of a run.
+        paths: Image files and folders of them.
+        output: Path of a CSV file, or `None` for the terminal.
+        policy: Name of the policy that looks.
+        num_glimpses: Int or `None`, as trained.
+        batch_size: Int, images in memory at a time.
+        checkpoint: See `restore`.
+        report: Function of one line of text.
+    """
+    files = _image_files(paths)
+    trained = restore(workdir, checkpoint)
+    (chosen,) = _pick_policies(trained, [policy]).values()
+    steps = num_glimpses or trained.config.train.num_glimpses
+    progress = keras.utils.Progbar(len(files), unit_name="image") if output else None
+    with open(output, "w", newline="") if output else _Terminal(report) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(_PREDICTED_COLUMNS)
+        for start in range(0, len(files), batch_size):
+            batch = files[start : start + batch_size]
+            pixels = np.stack([_read_image(path, trained) for path in batch])
+            recording = visualization.record(trained.network, chosen, pixels, steps)
+            last = recording["probabilities"][:, -1]
+            for path, probabilities, places in zip(batch, last, recording["locations"]):
+                best = int(probabilities.argmax())
+                looked = " ".join(f"({x:.3f},{y:.3f})" for x, y in places)
+                row = (path, trained.class_names[best], f"{probabilities[best]:.4f}")
+                writer.writerow((*row, looked))
+            if progress:
+                progress.add(len(batch))
+    if output:
+        report(f"wrote {output}: {len(files)} images")
+
+
+class _Terminal:
+    """A file whose lines are reported."""
+
+    def __init__(self, report):
+        self.report = report
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        return None
+
+    def write(self, text):
+        self.report(text.rstrip("\n"))
+
+
+def _image_files(paths):
+    if not paths:
+        raise InputError("no image given: name image files or folders of them.")
+    files = []
+    for path in map(pathlib.Path, paths):
+        if path.is_dir():
+            found = sorted(
+                file
+                for file in path.rglob("*")
+                if file.name.lower().endswith(data.EXTENSIONS)
+            )
+            if not found:
+                raise InputError(
+                    f"no image in {path}: expected files ending in "
+                    f"{', '.join(data.EXTENSIONS)}."
+                )
+            files.extend(found)
+        elif path.exists():
+            files.append(path)
+        else:
+            raise InputError(f"no image file {path}.")
+    return files
+
+
+def _read_image(path, trained):
+    """Decodes a file to the size and channels that the model was trained on."""
+    height, width, channels = trained.image_shape
+    content = pathlib.Path(path).read_bytes()
+    return data.decode_image(content, str(path), (height, width), channels)
+
+
+def _pick_policies(trained, names):
+    known = trained.policies
+    names = list(known) if names is None else names
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise InputError(
+            f"unknown policy {', '.join(unknown)}: this model has {', '.join(known)}."
+        )
+    return {name: known[name] for name in names}
+
+
+def _report_statistics(compared, report):
+    report("how the policies move: spread between images, coverage, revisits")
+    for name, measured in compared["policies"].items():
+        spread, coverage, revisits = measured["statistics"].values()
+        report(f"  {name:12} {spread:.3f}  {coverage:.1%}  {revisits:.1%}")
+    mean = compared["policies"].get("mean")
+    collapsed = mean and mean["statistics"]["spread"] < metrics.COLLAPSED_SPREAD
+    if collapsed and compared["num_glimpses"] > 1:
+        report(
+            "warning: the policy has collapsed: it looks at the same places in every "
+            "image."
+        )
+
+
+def _read_json(path):
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"cannot read {path}: --workdir takes a folder that train.py wrote."
+        ) from error
+
+
+def _warn(line):
+    print(f"warning: {line}", file=sys.stderr)

@@ -1,0 +1,212 @@
+"""Callbacks of a run: progress, metrics file, pictures, stopping cleanly."""
+
+import csv
+import os
+import pathlib
+import signal
+import sys
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ram_tf import metrics, visualization
+
+
+class ProgressBar(keras.callbacks.ProgbarLogger):
+    """Keras's progress bar with the figures a person watches.
+
+    In a file, where a bar cannot move, it is one line an epoch.
+    """
+
+    shown = ("loss", "accuracy", "images_per_second", "val_loss", "val_accuracy")
+
+    def set_params(self, params):
+        super().set_params({**params, "verbose": 1 if sys.stdout.isatty() else 2})
+
+    def on_train_batch_end(self, batch, logs=None):
+        super().on_train_batch_end(batch, self._pick(logs))
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, self._pick(logs))
+
+    def _pick(self, logs):
+        names = {"images_per_second": "images/s"}
+        return {
+            names.get(name, name): logs[name] for name in self.shown if name in logs
+        }
+
+
+class MetricsFile(keras.callbacks.Callback):
+    """Writes `metrics.csv`, a row an epoch, from the history a checkpoint keeps.
+
+    The file is written whole each time, so a resumed run neither repeats nor misses a
+    row. Comes after `Checkpointing` in the list.
+    """
+
+    def __init__(self, path, checkpointing):
+        super().__init__()
+        self.path = pathlib.Path(path)
+        self.checkpointing = checkpointing
+
+    def on_train_begin(self, logs=None):
+        if self.checkpointing.history:
+            self._write(self.checkpointing.history)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._write(self.checkpointing.history)
+
+    def _write(self, history):
+        names = list(dict.fromkeys(name for row in history for name in row))
+        aside = self.path.with_suffix(".writing")
+        with open(aside, "w", newline="") as file:
+            writer = csv.DictWriter(file, ["epoch", *names])
+            writer.writeheader()
+            for number, row in enumerate(history):
+                writer.writerow({"epoch": number, **row})
+        os.replace(aside, self.path)
+
+
+class FirstStep(keras.callbacks.Callback):
+    """Reports how long the first training step took to arrive.
+
+    Args:
+        started: `time.time()` at the start of the command.
+        report: Function of one line of text.
+    """
+
+    def __init__(self, started, report=print):
+        super().__init__()
+        self.started = started
+        self.report = report
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.started is not None:
+            seconds = time.time() - self.started
+            self.report(f"first step done {seconds:.1f} s after the command started")
+            self.started = None
+
+
+class StopOnSignal(keras.callbacks.Callback):
+    """Ends training cleanly on SIGINT or SIGTERM, after the running call.
+
+    A second signal has its usual effect.
+
+    Attributes:
+        received: The signal's number, or `None`.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.received = None
+        self._handlers = {}
+
+    def on_train_begin(self, logs=None):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._handlers[number] = signal.signal(number, self._receive)
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.received is not None:
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.on_train_batch_end(None)
+
+    def on_train_end(self, logs=None):
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number, frame):
+        self.received = number
+        signal.signal(number, self._handlers[number])
+
+
+class PolicyMonitor(keras.callbacks.Callback):
+    """Watches the deterministic policy after an epoch: statistics, and a picture.
+
+    Adds `spread`, `coverage` and `revisits` to the logs, warns once when the policy
+    looks at the same places in every image, and draws the first images.
+
+    Args:
+        policy: The deterministic policy.
+        images: Array of validation images, some hundreds.
+        labels: Int array of their labels.
+        class_names: Sequence of strings.
+        folder: Where pictures go, as `epoch_0001.png`.
+        every_epochs: Int. Pictures are drawn every so many epochs and after the last.
+        tensorboard: Folder of the event files, or `None`.
+        num_pictures: Int. Images in a picture.
+        report: Function of one line of text.
+    """
+
+    def __init__(
+        self,
+        policy,
+        images,
+        labels,
+        class_names,
+        folder,
+        every_epochs=1,
+        tensorboard=None,
+        num_pictures=4,
+        report=print,
+    ):
+        super().__init__()
+        self.policy = policy
+        self.images = np.asarray(images)
+        self.labels = np.asarray(labels)
+        self.class_names = class_names
+        self.folder = pathlib.Path(folder)
+        self.every_epochs = every_epochs
+        self.tensorboard = tensorboard
+        self.num_pictures = num_pictures
+        self.report = report
+        self.warned = False
+
+    def on_train_begin(self, logs=None):
+        trainer = self.model
+        self._look = tf.function(
+            lambda images: (
+                trainer.network(
+                    images, policy=self.policy, num_glimpses=trainer.num_glimpses
+                ).locations
+            )
+        )
+
+    def on_epoch_end(self, epoch, logs=None):
+        network = self.model.network
+        locations = np.asarray(self._look(self.images))
+        size = self.images.shape[1:3]
+        boxes = np.asarray(network.glimpse_boxes(locations, size))
+        statistics = metrics.policy_statistics(locations, boxes, size)
+        logs.update(statistics)
+        collapsed = statistics["spread"] < metrics.COLLAPSED_SPREAD
+        if collapsed and locations.shape[1] > 1 and not self.warned and epoch > 0:
+            self.warned = True
+            self.report(
+                f"warning: after epoch {epoch + 1} the policy looks at the same places "
+                f"in every image (spread {statistics['spread']:.3f} of 2): it has "
+                "collapsed, or has not started to learn."
+            )
+        if (epoch + 1) % self.every_epochs == 0 or epoch + 1 == self.params["epochs"]:
+            self._draw(epoch)
+
+    def _draw(self, epoch):
+        chosen = slice(self.num_pictures)
+        recording = visualization.record(
+            self.model.network,
+            self.policy,
+            self.images[chosen],
+            self.model.num_glimpses,
+        )
+        path = self.folder / f"epoch_{epoch + 1:04d}.png"
+        visualization.plot_glimpses(
+            recording, path, self.class_names, self.labels[chosen]
+        )
+        if self.tensorboard:
+            writer = tf.summary.create_file_writer(str(self.tensorboard))
+            picture = tf.io.decode_png(path.read_bytes(), channels=3)[None]
+            with writer.as_default():
+                tf.summary.image("glimpses", picture, step=epoch)
+            writer.close()

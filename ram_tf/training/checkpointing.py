@@ -1,0 +1,238 @@
+"""Checkpoints that are whole or not there, and a callback that writes and resumes.
+
+A checkpoint is a folder: `model.weights.h5`, `optimizer.h5` and `state.json` (step,
+history of epochs, metrics so far, and a digest of the other two files). It is written
+aside and renamed; the one it replaces stays beside it as `<name>.previous`.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import time
+
+import h5py
+import keras
+import numpy as np
+
+from ram_tf.errors import InputError
+
+FORMAT_VERSION = 1
+WEIGHTS, OPTIMIZER, STATE = "model.weights.h5", "optimizer.h5", "state.json"
+
+
+class DamagedCheckpoint(InputError):
+    """A checkpoint folder that is incomplete or whose digests do not match."""
+
+
+def save_checkpoint(folder, network, optimizer, state):
+    """Writes a checkpoint; on failure the one that was there stays as it was.
+
+    Args:
+        folder: Path of the checkpoint, for example `workdir/checkpoints/last`.
+        network: A built Keras model.
+        optimizer: A built Keras optimizer.
+        state: JSON-serialisable dictionary.
+    """
+    folder = pathlib.Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = folder.with_name(f"{folder.name}.writing")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        aside.mkdir()
+        network.save_weights(aside / WEIGHTS)
+        with h5py.File(aside / OPTIMIZER, "w") as file:
+            for index, variable in enumerate(optimizer.variables):
+                file[str(index)] = np.asarray(variable)
+        digests = {name: _digest(aside / name) for name in (WEIGHTS, OPTIMIZER)}
+        content = {"format_version": FORMAT_VERSION, "digests": digests, **state}
+        (aside / STATE).write_text(json.dumps(content, indent=1))
+        for file in aside.iterdir():
+            _flush(file)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    previous = folder.with_name(f"{folder.name}.previous")
+    shutil.rmtree(previous, ignore_errors=True)
+    if folder.exists():
+        folder.rename(previous)
+    aside.rename(folder)
+    _flush(folder.parent)
+
+
+def read_state(folder):
+    """Checks a checkpoint and returns its state.
+
+    Raises:
+        DamagedCheckpoint: If a file is missing or is not what was written.
+        InputError: If a later version of the package wrote it.
+    """
+    folder = pathlib.Path(folder)
+    try:
+        state = json.loads((folder / STATE).read_text())
+        version, digests = state["format_version"], state["digests"]
+        damaged = [name for name in digests if _digest(folder / name) != digests[name]]
+    except (OSError, ValueError, KeyError) as error:
+        raise DamagedCheckpoint(f"checkpoint {folder} is damaged: {error}") from error
+    if damaged:
+        raise DamagedCheckpoint(
+            f"checkpoint {folder} is damaged: {', '.join(damaged)} is not what was "
+            "written."
+        )
+    if version > FORMAT_VERSION:
+        raise InputError(
+            f"checkpoint {folder} has format version {version}, this package reads up "
+            f"to {FORMAT_VERSION}: update the package."
+        )
+    return state
+
+
+def find_checkpoint(folder, report=print):
+    """Returns the newest whole checkpoint of `folder` and its state.
+
+    Falls back on the previous one, and says so.
+
+    Returns:
+        `(path, state)`, or `(None, None)` if there never was one.
+    """
+    folder = pathlib.Path(folder)
+    candidates = [folder, folder.with_name(f"{folder.name}.previous")]
+    candidates = [path for path in candidates if path.exists()]
+    for path in candidates:
+        try:
+            state = read_state(path)
+        except DamagedCheckpoint as error:
+            report(f"{error}")
+            continue
+        if path != folder:
+            report(f"falling back to {path} (step {state['step']})")
+        return path, state
+    if candidates:
+        raise InputError(
+            f"no whole checkpoint in {folder.parent}: restore one from a backup, or "
+            "start anew with --overwrite."
+        )
+    return None, None
+
+
+def load_weights(network, folder):
+    """Loads a checkpoint's weights into a built network."""
+    try:
+        network.load_weights(pathlib.Path(folder) / WEIGHTS)
+    except (ValueError, KeyError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"the weights of {folder} do not fit this model: {reason} Use the config "
+            "they were trained with."
+        ) from error
+
+
+def load_optimizer(optimizer, folder):
+    """Loads a checkpoint's optimizer state into a built optimizer."""
+    with h5py.File(pathlib.Path(folder) / OPTIMIZER) as file:
+        if len(file) != len(optimizer.variables):
+            raise InputError(
+                f"the optimizer of {folder} has {len(file)} variables, this one "
+                f"{len(optimizer.variables)}: use the config it was trained with."
+            )
+        for index, variable in enumerate(optimizer.variables):
+            variable.assign(file[str(index)][()])
+
+
+class Checkpointing(keras.callbacks.Callback):
+    """Saves `last` and `best`, keeps the history, and resumes exactly.
+
+    Comes after all callbacks that decide something, so that it sees what they did.
+    Those that decide from the history of epochs (early stopping, plateau) are not
+    saved: on resume they are shown the history again.
+
+    Attributes:
+        history: List of the logs of all finished epochs.
+        best: `{"epoch", "monitor", "value"}` of the best epoch, or `None`.
+        seconds: Seconds of training before this process.
+
+    Args:
+        folder: The `checkpoints` folder.
+        every_steps: Int. `last` is written every so many steps and after each epoch.
+        steps_per_epoch: Int.
+        monitor: Name of the epoch log that decides `best`; a higher one is better if it
+            ends in `accuracy`, a lower one otherwise.
+        replayed: Callbacks that are shown the history on resume.
+        report: Function of one line of text.
+    """
+
+    def __init__(
+        self, folder, every_steps, steps_per_epoch, monitor, replayed=(), report=print
+    ):
+        super().__init__()
+        self.folder = pathlib.Path(folder)
+        self.every_steps = every_steps
+        self.steps_per_epoch = steps_per_epoch
+        self.monitor = monitor
+        self.replayed = tuple(replayed)
+        self.report = report
+        self.history = []
+        self.best = None
+        self.seconds = 0.0
+        self._started = None
+
+    def on_train_begin(self, logs=None):
+        self._started = time.monotonic()
+        path, state = find_checkpoint(self.folder / "last", self.report)
+        if path is None:
+            return
+        self.history, self.best = state["history"], state["best"]
+        self.seconds = state["seconds"]
+        for epoch, epoch_logs in enumerate(self.history):
+            for callback in self.replayed:
+                callback.on_epoch_end(epoch, dict(epoch_logs))
+        trainer = self.model
+        load_weights(trainer.network, path)
+        load_optimizer(trainer.optimizer, path)
+        for variable, value in zip(trainer.metrics_variables, state["metrics"]):
+            variable.assign(value)
+        self.report(
+            f"resuming from step {state['step']} (epoch "
+            f"{state['step'] / self.steps_per_epoch:.2f}), {path}"
+        )
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch + 1 == self.steps_per_epoch:
+            return  # The end of the epoch saves, after everything else has run.
+        step = int(self.model.optimizer.iterations)
+        if step % self.every_steps == 0 or self.model.stop_training:
+            self._save("last")
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = {name: float(value) for name, value in (logs or {}).items()}
+        self.history.append(logs)
+        value = logs[self.monitor]
+        sign = 1 if self.monitor.endswith("accuracy") else -1
+        if self.best is None or sign * (value - self.best["value"]) > 0:
+            self.best = {"epoch": epoch, "monitor": self.monitor, "value": value}
+            self._save("best")
+        self._save("last")
+
+    def _save(self, name):
+        trainer = self.model
+        state = {
+            "step": int(trainer.optimizer.iterations),
+            "history": self.history,
+            "best": self.best,
+            "seconds": self.seconds + time.monotonic() - self._started,
+            "metrics": [float(value) for value in trainer.metrics_variables],
+        }
+        save_checkpoint(self.folder / name, trainer.network, trainer.optimizer, state)
+
+
+def _digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _flush(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

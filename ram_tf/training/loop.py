@@ -1,0 +1,150 @@
+"""The loop around the step: ours, because Keras 3's `fit` cannot run under every
+`tf.distribute` strategy and cannot resume in the middle of an epoch. It drives ordinary
+Keras callbacks.
+"""
+
+import time
+
+import keras
+import tensorflow as tf
+
+from ram_tf.errors import InputError
+
+
+class NonFiniteLoss(InputError):
+    """The loss became NaN or infinite."""
+
+
+class Loop:
+    """Runs a trainer's steps under a strategy.
+
+    Args:
+        trainer: A compiled `Trainer`.
+        strategy: A `tf.distribute` strategy.
+        steps_per_execution: Int. Steps in one call of the compiled graph.
+        pause_every: Int or `None`. Calls also end at multiples of this many steps, so
+            that a callback can act there.
+    """
+
+    def __init__(self, trainer, strategy, steps_per_execution=1, pause_every=None):
+        self.trainer = trainer
+        self.strategy = strategy
+        self.steps_per_execution = steps_per_execution
+        self.pause_every = pause_every
+        self._traced = False
+        self._execute = tf.function(self._train_steps)
+        self._test = tf.function(self._test_batch)
+
+    def train(self, batches, *, epochs, steps_per_epoch, callbacks, validation=None):
+        """Trains until `epochs` are done or `trainer.stop_training` is set.
+
+        Callbacks may move the start: after `on_train_begin`, training goes on from the
+        optimizer's step counter, and metrics are kept if that is inside an epoch.
+
+        Args:
+            batches: `(start_step=, num_steps=) -> tf.data.Dataset` of global batches.
+            epochs: Int.
+            steps_per_epoch: Int.
+            callbacks: List of Keras callbacks.
+            validation: `tf.data.Dataset` or `None`, read after each epoch.
+        """
+        trainer = self.trainer
+        trainer.stop_training = False
+        callbacks = keras.callbacks.CallbackList(
+            callbacks,
+            model=trainer,
+            verbose=1,
+            epochs=epochs,
+            steps=steps_per_epoch,
+        )
+        callbacks.on_train_begin()
+        step, last = int(trainer.optimizer.iterations), epochs * steps_per_epoch
+        iterator = None
+        if step < last:
+            iterator = self._distribute(batches(start_step=step, num_steps=last - step))
+        while step < last and not trainer.stop_training:
+            epoch = step // steps_per_epoch
+            if step % steps_per_epoch == 0:
+                trainer.reset_metrics()
+            callbacks.on_epoch_begin(epoch)
+            step, logs = self._train_epoch(iterator, step, steps_per_epoch, callbacks)
+            if step % steps_per_epoch:
+                break  # Stopped inside the epoch.
+            if validation is not None:
+                results = self.evaluate(validation)
+                logs |= {f"val_{name}": value for name, value in results.items()}
+            callbacks.on_epoch_end(epoch, logs)
+        callbacks.on_train_end()
+
+    def evaluate(self, batches):
+        """Returns the trainer's metrics over `batches` of `(images, labels, weights)`.
+
+        Resets the trainer's metrics before and after.
+        """
+        self.trainer.reset_metrics()
+        for batch in self._distribute(batches):
+            self._test(batch)
+        results = _to_floats(self.trainer.get_metrics_result())
+        self.trainer.reset_metrics()
+        return results
+
+    def _train_epoch(self, iterator, step, steps_per_epoch, callbacks):
+        end = (step // steps_per_epoch + 1) * steps_per_epoch
+        images, started = 0, time.perf_counter()
+        logs = {}
+        while step < end:
+            # The first call traces and compiles: one step, so that it shows up early,
+            # and not counted in the rate.
+            steps = min(self.steps_per_execution if self._traced else 1, end - step)
+            if self.pause_every:
+                steps = min(steps, self.pause_every - step % self.pause_every)
+            batch = step % steps_per_epoch
+            callbacks.on_train_batch_begin(batch)
+            first_bad, new_images = self._execute(iterator, tf.constant(steps))
+            if first_bad >= 0:
+                raise NonFiniteLoss(
+                    f"the loss was not finite at step {step + int(first_bad) + 1}: "
+                    "training stopped and the last checkpoint was kept; lower "
+                    "train.learning_rate or train.clip_norm, or check the data."
+                )
+            step += steps
+            logs = _to_floats(self.trainer.get_metrics_result())
+            if self._traced:
+                images += int(new_images)
+            else:
+                self._traced, started = True, time.perf_counter()
+            seconds = time.perf_counter() - started
+            logs["images_per_second"] = images / max(seconds, 1e-9)
+            callbacks.on_train_batch_end(batch + steps - 1, logs)
+            if self.trainer.stop_training:
+                break
+        return step, logs
+
+    def _train_steps(self, iterator, num_steps):
+        first_bad = tf.constant(-1)
+        images = tf.constant(0)
+        for index in tf.range(num_steps):
+            batch = next(iterator)
+            logs = self._run(self.trainer.train_step, batch)
+            losses = self.strategy.experimental_local_results(logs["loss"])
+            finite = tf.reduce_all(tf.math.is_finite(tf.stack(losses)))
+            if first_bad < 0 and not finite:
+                first_bad = index
+            for part in self.strategy.experimental_local_results(batch[0]):
+                images += tf.shape(part)[0]
+        return first_bad, images
+
+    def _test_batch(self, batch):
+        self._run(self.trainer.test_step, batch)
+
+    def _run(self, step, batch):
+        # Steps are Keras code: unrolled, without Python control flow on tensors.
+        step = tf.autograph.experimental.do_not_convert(step)
+        return self.strategy.run(step, args=(batch,))
+
+    def _distribute(self, dataset):
+        return iter(self.strategy.experimental_distribute_dataset(dataset))
+
+
+def _to_floats(logs):
+    return {name: float(value) for name, value in logs.items()}

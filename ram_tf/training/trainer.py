@@ -1,0 +1,175 @@
+import keras
+import tensorflow as tf
+from keras import ops
+
+from ram_tf import random
+from ram_tf.models.rollout import rollout
+from ram_tf.ops import repeat_examples
+
+
+class Trainer(keras.Model):
+    """Trains `network` under one `phase`.
+
+    All weights live in the network: it alone is kept and exported. All randomness of a
+    step comes from (seed, step, replica), so nothing of it has to be saved.
+
+    Args:
+        network: A built `AttentionModel`.
+        phase: A `Phase`: what to minimise and what stays fixed.
+        policy: Where to look.
+        num_glimpses: Int.
+        mc_samples: Int. Copies of each image in a training batch, each with its own
+            noise.
+        eval_samples: Int. Copies whose class probabilities are averaged in `test_step`.
+        clip_norm: Float or `None`. Bound on the norm of the gradient of the global
+            batch: the same update on any number of replicas.
+        count_last_action: Boolean. Let the decision after the last glimpse count.
+        xla: Boolean. Compile the forward and backward pass with XLA.
+        seed: Int.
+    """
+
+    def __init__(
+        self,
+        network,
+        phase,
+        policy,
+        num_glimpses,
+        *,
+        mc_samples=1,
+        eval_samples=1,
+        clip_norm=None,
+        count_last_action=False,
+        xla=True,
+        seed=0,
+    ):
+        super().__init__()
+        self.network = network
+        self.phase = phase
+        self.policy = policy
+        self.num_glimpses = num_glimpses
+        self.mc_samples = mc_samples
+        self.eval_samples = eval_samples
+        self.clip_norm = clip_norm
+        self.count_last_action = count_last_action
+        self.xla = xla
+        self.seed = seed
+        for name in phase.frozen:
+            getattr(network, name).trainable = False
+        names = ("loss", "accuracy", *phase.weights)
+        self.trackers = {name: keras.metrics.Mean(name) for name in names}
+        self._compiled_gradients = tf.function(self._gradients, jit_compile=xla)
+        self._compiled_rollout = tf.function(self._test_rollout, jit_compile=xla)
+        self.built = True
+
+    @property
+    def metrics(self):
+        return list(self.trackers.values())
+
+    def call(self, images, training=False, seed=None):
+        return self.network(
+            images,
+            policy=self.policy,
+            num_glimpses=self.num_glimpses,
+            training=training,
+            seed=seed,
+        )
+
+    def train_step(self, data):
+        images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        images, labels = repeat_examples(self.mc_samples, images, labels)
+        seed = self._step_seed(self.optimizer.iterations)
+        context = self.network.prepare(images, training=True)
+        scale = self.optimizer.scale_loss(tf.ones(()))
+        gradients, terms, logits = self._compiled_gradients(
+            context, labels, seed, scale
+        )
+        gradients = clip_global_norm(gradients, self.clip_norm, scale)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
+        return self._update_metrics(terms, ops.softmax(logits), labels)
+
+    def test_step(self, data):
+        images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
+        copies, copied_labels = repeat_examples(self.eval_samples, images, labels)
+        # Step -1 belongs to no training step, and every evaluation draws the same.
+        seed = self._step_seed(-1)
+        context = self.network.prepare(copies)
+        terms, logits = self._compiled_rollout(context, copied_labels, seed)
+        shape = (-1, self.eval_samples)
+        terms = {
+            name: ops.mean(ops.reshape(term, shape), axis=1)
+            for name, term in terms.items()
+        }
+        probabilities = ops.reshape(ops.softmax(logits), (*shape, logits.shape[-1]))
+        probabilities = ops.mean(probabilities, axis=1)
+        return self._update_metrics(terms, probabilities, labels, weights)
+
+    def _step_seed(self, step):
+        return random.make_seed(self.seed, step, random.replica_id())
+
+    def _gradients(self, context, labels, seed, scale):
+        with tf.GradientTape() as tape:
+            result = rollout(
+                self.network,
+                self.policy,
+                context,
+                self.num_glimpses,
+                seed=seed,
+                training=True,
+                decide_last=self.count_last_action,
+            )
+            terms = self.phase.objective(result, labels)
+            loss = mean_over_global_batch(self._weighted(terms))
+            scaled = loss * scale
+        gradients = tape.gradient(
+            scaled, self.trainable_variables, unconnected_gradients="zero"
+        )
+        return gradients, terms, result.logits[:, -1]
+
+    def _test_rollout(self, context, labels, seed):
+        result = rollout(
+            self.network, self.policy, context, self.num_glimpses, seed=seed
+        )
+        return self.phase.objective(result, labels), result.logits[:, -1]
+
+    def _weighted(self, terms):
+        return sum(self.phase.weights[name] * term for name, term in terms.items())
+
+    def _update_metrics(self, terms, probabilities, labels, weights=None):
+        correct = ops.equal(ops.argmax(probabilities, axis=-1), labels)
+        values = {
+            "loss": self._weighted(terms),
+            "accuracy": ops.cast(correct, "float32"),
+            **terms,
+        }
+        for name, value in values.items():
+            self.trackers[name].update_state(value, sample_weight=weights)
+        return {name: tracker.result() for name, tracker in self.trackers.items()}
+
+
+def mean_over_global_batch(per_example):
+    """Sums over this replica's examples, divided by the examples of all replicas.
+
+    The optimizer sums gradients over replicas, which completes the mean. The only loss
+    code that knows about replicas.
+    """
+    context = tf.distribute.get_replica_context()
+    replicas = context.num_replicas_in_sync if context else 1
+    examples = ops.cast(ops.shape(per_example)[0] * replicas, per_example.dtype)
+    return ops.sum(per_example) / examples
+
+
+def clip_global_norm(gradients, clip_norm, scale=1.0):
+    """Clips the gradient of the global batch, in replica context.
+
+    The optimizer sums what each replica hands in, so a clip before that sum would bound
+    each replica's part instead: the sum is taken here, clipped, and handed back in
+    equal shares.
+    """
+    if clip_norm is None:
+        return gradients
+    context = tf.distribute.get_replica_context()
+    replicas = context.num_replicas_in_sync
+    if replicas > 1:
+        gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+    gradients, _ = tf.clip_by_global_norm(gradients, clip_norm * scale)
+    return [gradient / replicas for gradient in gradients]

@@ -1,0 +1,281 @@
+"""Pictures: where a model looked, what it saw there, what it thought; training curves.
+
+Every picture is written with the numbers behind it: `x.png` beside `x.npz`.
+"""
+
+import csv
+import pathlib
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.animation import PillowWriter
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+
+from ram_tf import random
+from ram_tf.errors import InputError
+
+_INK = "#333333"
+_BAR, _BEST = "#b8c4cc", "#d1495b"
+_MOST_BARS = 20
+
+
+def record(network, policy, images, num_glimpses, seed=0):
+    """Looks at images and keeps what is needed to draw it.
+
+    Args:
+        network: A built `AttentionModel`.
+        policy: Where to look.
+        images: Array `(images, height, width, channels)`, uint8 or float in [0, 1].
+        num_glimpses: Int.
+        seed: Int.
+
+    Returns:
+        Dictionary of arrays: `images` as floats in [0, 1]; `locations` `(n, T, 2)`;
+        `boxes` `(n, T, scales, 4)` in pixels; `probabilities` `(n, T, classes)`;
+        `glimpses` `(n, T, scales, side, side, channels)`, in the model's units.
+    """
+    images = np.asarray(images)
+    seed = random.make_seed(seed)
+    result = network(images, policy=policy, num_glimpses=num_glimpses, seed=seed)
+    context = network.prepare(images)
+    logits = np.asarray(result.logits, "float64")
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    pixels = images / 255.0 if images.dtype == np.uint8 else images
+    return {
+        "images": np.clip(pixels, 0.0, 1.0).astype("float32"),
+        "locations": np.asarray(result.locations),
+        "boxes": np.asarray(network.glimpse_boxes(result.locations, images.shape[1:3])),
+        "probabilities": exponentials / exponentials.sum(axis=-1, keepdims=True),
+        "glimpses": np.asarray(
+            network.sense(context, result.locations, seed=seed), "float32"
+        ),
+    }
+
+
+def plot_glimpses(recording, path, class_names, labels=None):
+    """Draws one row an image: boxes and path on it, then each glimpse and the belief.
+
+    Args:
+        recording: What `record` returned.
+        path: Where to write the picture; its data go beside it as `.npz`.
+        class_names: Sequence of strings.
+        labels: Int array `(n,)` or `None`.
+    """
+    num_images, num_glimpses = recording["locations"].shape[:2]
+    row = 2.2
+    figure = Figure(figsize=(2.3 + 1.25 * num_glimpses, row * num_images), dpi=110)
+    grid = figure.add_gridspec(
+        3 * num_images,  # Glimpse, belief, and room for the next row's title.
+        num_glimpses + 1,
+        width_ratios=[1.9] + [1] * num_glimpses,
+        height_ratios=[1.15, 0.7, 0.2] * num_images,
+        hspace=0.1,
+        wspace=0.12,
+        left=0.01,
+        right=0.99,
+        top=1 - 0.22 / (row * num_images),
+        bottom=0.0,
+    )
+    for image in range(num_images):
+        axes = figure.add_subplot(grid[3 * image : 3 * image + 2, 0])
+        _draw_image(axes, recording, image, num_glimpses)
+        label = None if labels is None else int(labels[image])
+        if label is not None:
+            axes.set_title(f"true: {class_names[label]}", fontsize=8, color=_INK)
+        for step in range(num_glimpses):
+            seen = figure.add_subplot(grid[3 * image, step + 1])
+            _draw_glimpse(seen, recording["glimpses"][image, step])
+            _frame(seen, _step_color(step, num_glimpses))
+            belief = figure.add_subplot(grid[3 * image + 1, step + 1])
+            _draw_belief(
+                belief, recording["probabilities"][image, step], class_names, label
+            )
+    return _save(figure, path, recording, labels)
+
+
+def animate_glimpses(recording, path, class_names, labels=None):
+    """Writes an animated GIF: the boxes arrive one by one, the belief follows.
+
+    Arguments are those of `plot_glimpses`.
+    """
+    num_images, num_glimpses = recording["locations"].shape[:2]
+    figure = Figure(figsize=(1.7 * num_images, 4.6), dpi=90)
+    grid = figure.add_gridspec(
+        3,
+        num_images,
+        height_ratios=[1.7, 1.7, 1],
+        hspace=0.12,
+        wspace=0.08,
+        left=0.02,
+        right=0.98,
+        top=0.93,
+        bottom=0.06,
+    )
+    panels = np.array(
+        [[figure.add_subplot(grid[r, c]) for c in range(num_images)] for r in range(3)]
+    )
+    writer = PillowWriter(fps=1.5)
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with writer.saving(figure, str(path), dpi=90):
+        for step in [*range(num_glimpses), num_glimpses - 1]:
+            for image in range(num_images):
+                whole, seen, belief = panels[:, image]
+                label = None if labels is None else int(labels[image])
+                for axes in (whole, seen, belief):
+                    axes.clear()
+                _draw_image(whole, recording, image, step + 1)
+                _show(seen, _seen_pixels(recording, image, step + 1))
+                _frame(seen, "#cccccc")
+                probabilities = recording["probabilities"][image, step]
+                _draw_belief(belief, probabilities, class_names, label)
+            figure.suptitle(
+                f"glimpse {step + 1} of {num_glimpses}", fontsize=10, color=_INK
+            )
+            writer.grab_frame()
+    _save_data(path, recording, labels)
+    return path
+
+
+def plot_curves(metrics_csv, path):
+    """Draws every pair of training and validation curves of a `metrics.csv`."""
+    try:
+        with open(metrics_csv, newline="") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise InputError(
+            f"no metrics to draw at {metrics_csv}: train for at least one epoch first."
+        ) from error
+    if not rows:
+        raise InputError(f"{metrics_csv} has no finished epoch to draw yet.")
+    columns = {
+        name: np.array([float(row[name] or "nan") for row in rows]) for name in rows[0]
+    }
+    epochs = columns.pop("epoch") + 1
+    names = [name for name in columns if not name.startswith("val_")]
+    width = min(3, len(names))
+    height = -(-len(names) // width)
+    figure = Figure(figsize=(3.6 * width, 2.5 * height), dpi=110, layout="constrained")
+    for index, name in enumerate(names):
+        axes = figure.add_subplot(height, width, index + 1)
+        axes.plot(epochs, columns[name], color=_INK, label="training")
+        if f"val_{name}" in columns:
+            values = columns[f"val_{name}"]
+            axes.plot(epochs, values, color=_BEST, label="validation")
+            axes.legend(fontsize=7, frameon=False)
+        axes.set_title(name.replace("_", " "), fontsize=9, color=_INK)
+        axes.set_xlabel("epoch", fontsize=7)
+        axes.tick_params(labelsize=7)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.spines[["top", "right"]].set_visible(False)
+    return _save(figure, path, {"epochs": epochs, **columns})
+
+
+def _draw_image(axes, recording, image, num_steps):
+    """The whole image with the first `num_steps` glimpses' boxes and their path."""
+    _show(axes, recording["images"][image])
+    total = recording["locations"].shape[1]
+    height, width = recording["images"].shape[1:3]
+    boxes = recording["boxes"][image, :num_steps]
+    for step, scales in enumerate(boxes):
+        color = _step_color(step, total)
+        for scale, (top, left, bottom, right) in enumerate(scales):
+            axes.add_patch(
+                Rectangle(
+                    (left - 0.5, top - 0.5),
+                    right - left,
+                    bottom - top,
+                    fill=False,
+                    edgecolor=color,
+                    linewidth=1.6 if scale == 0 else 0.7,
+                    alpha=1.0 if scale == 0 else 0.55,
+                    clip_on=True,
+                )
+            )
+    centres = (boxes[:, 0, :2] + boxes[:, 0, 2:]) / 2 - 0.5
+    axes.plot(centres[:, 1], centres[:, 0], color="white", linewidth=1.8, alpha=0.7)
+    axes.plot(centres[:, 1], centres[:, 0], color=_INK, linewidth=0.7)
+    colors = [_step_color(step, total) for step in range(num_steps)]
+    axes.scatter(
+        centres[:, 1], centres[:, 0], c=colors, s=14, edgecolors="white", zorder=3
+    )
+    axes.set_xlim(-0.5, width - 0.5)
+    axes.set_ylim(height - 0.5, -0.5)
+
+
+def _draw_glimpse(axes, glimpse):
+    """All scales side by side, stretched to the range that the model received."""
+    stitched = np.concatenate(list(glimpse), axis=1)
+    low, high = stitched.min(), stitched.max()
+    _show(axes, (stitched - low) / max(high - low, 1e-6))
+
+
+def _draw_belief(axes, probabilities, class_names, label):
+    best = int(probabilities.argmax())
+    if len(probabilities) <= _MOST_BARS:
+        colors = [_BEST if i == best else _BAR for i in range(len(probabilities))]
+        axes.bar(range(len(probabilities)), probabilities, color=colors, width=0.8)
+        axes.set_ylim(0, 1)
+        axes.set_xticks(())
+        axes.set_yticks(())
+        axes.spines[["top", "right", "left"]].set_visible(False)
+    else:
+        axes.axis("off")
+    right = label is None or best == label
+    axes.set_xlabel(
+        f"{class_names[best]} {probabilities[best]:.0%}",
+        fontsize=7,
+        labelpad=1.5,
+        color=_INK if right else _BEST,
+    )
+    if len(probabilities) > _MOST_BARS:
+        top = np.argsort(probabilities)[::-1][:3]
+        text = "\n".join(f"{class_names[i]} {probabilities[i]:.0%}" for i in top)
+        axes.text(0.5, 0.9, text, ha="center", va="top", fontsize=6, color=_INK)
+
+
+def _seen_pixels(recording, image, num_steps):
+    """The image inside the finest boxes, dimmed inside wider ones, grey elsewhere."""
+    pixels = recording["images"][image]
+    clarity = np.zeros(pixels.shape[:2])
+    for scales in recording["boxes"][image, :num_steps]:
+        for scale, box in reversed(list(enumerate(scales))):
+            top, left, bottom, right = np.maximum(box, 0)
+            area = clarity[top:bottom, left:right]
+            np.maximum(area, 1.0 if scale == 0 else 0.35, out=area)
+    clarity = clarity[..., None]
+    return pixels * clarity + 0.75 * (1 - clarity)
+
+
+def _show(axes, pixels):
+    grey = pixels.shape[-1] == 1
+    axes.imshow(
+        pixels[..., 0] if grey else pixels[..., :3], cmap="gray", vmin=0, vmax=1
+    )
+    axes.set_xticks(())
+    axes.set_yticks(())
+
+
+def _frame(axes, color):
+    for spine in axes.spines.values():
+        spine.set_edgecolor(color)
+        spine.set_linewidth(2)
+
+
+def _step_color(step, num_steps):
+    return colormaps["plasma"](0.1 + 0.8 * step / max(num_steps - 1, 1))
+
+
+def _save(figure, path, data, labels=None):
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+    _save_data(path, data, labels)
+    return path
+
+
+def _save_data(path, data, labels):
+    extra = {} if labels is None else {"labels": np.asarray(labels)}
+    np.savez_compressed(path.with_suffix(".npz"), **data, **extra)

@@ -1,0 +1,50 @@
+"""Installs ram_tf; `pip install -e .` from a checkout is what the README says."""
+
+import pathlib
+import re
+
+from setuptools import find_packages, setup
+
+ROOT = pathlib.Path(__file__).resolve().parent
+VERSION = re.search(
+    r'__version__ = "(.+)"', (ROOT / "ram_tf" / "__init__.py").read_text()
+).group(1)
+
+TEST = ["pytest>=8", "ruff>=0.12,<0.19"]
+
+setup(
+    name="ram_tf",
+    version=VERSION,
+    description="Recurrent models of hard visual attention for Keras and TensorFlow.",
+    long_description=(ROOT / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["ram_tf", "ram_tf.*"]),
+    python_requires=">=3.10,<3.14",
+    install_requires=[
+        "absl-py>=2.1",
+        "h5py>=3.11",
+        # tensorflow-datasets imports it without declaring it.
+        "importlib_resources>=6.0",
+        "keras>=3.10",
+        "keras-tuner[bayesian]>=1.4.7",
+        "matplotlib>=3.8",
+        "ml-collections>=1.0",
+        "numpy>=1.26",
+        "pillow>=10.1",
+        "scikit-learn>=1.4",
+        # keras-tuner and the TensorBoard callback import it; TensorFlow does not.
+        "tensorboard>=2.19",
+        "tensorflow>=2.19",
+        "tensorflow-datasets>=4.9.7",
+        # It imports tf-keras, which its [tf] extra brings.
+        "tensorflow-probability[tf]>=0.25",
+    ],
+    extras_require={"test": TEST, "dev": TEST},
+    classifiers=[
+        "Intended Audience :: Science/Research",
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

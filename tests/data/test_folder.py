@@ -1,0 +1,362 @@
+import io
+import tarfile
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ram_tf.data import load
+from ram_tf.errors import InputError
+
+SIZE = (6, 8)  # height, width
+NUM_EACH = 5
+
+
+def picture(value, size=SIZE, channels=3):
+    """A picture whose red (or grey) channel tells which one it is."""
+    pixels = np.full((*size, 3), 20, np.uint8)
+    pixels[..., 0] = value
+    return Image.fromarray(pixels if channels == 3 else pixels[..., 0])
+
+
+def save(image, path, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, **options)
+    return path
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """Classes "ant" (values 100..104) and "bee" (200..204), with things to ignore."""
+    root = tmp_path / "tree"
+    for name, base in (("bee", 200), ("ant", 100)):
+        for i in range(NUM_EACH):
+            save(picture(base + i), root / name / f"{i}.{'PNG' if i else 'png'}")
+    (root / "ant" / "notes.txt").write_text("not an image")
+    (root / "ant" / "._0.png").write_bytes(b"not an image")
+    (root / ".hidden").mkdir()
+    (root / ".hidden" / "0.png").write_bytes(b"not an image")
+    (root / "README.md").write_text("not an image")
+    return root
+
+
+def values(split):
+    return sorted(split.images[:, 0, 0, 0].tolist())
+
+
+def everything(data):
+    splits = (data.train, data.validation, data.test)
+    return {
+        (int(image[0, 0, 0]), int(label))
+        for split in splits
+        for image, label in zip(split.images, split.labels, strict=True)
+    }
+
+
+EXPECTED = {(base + i, k) for k, base in enumerate((100, 200)) for i in range(NUM_EACH)}
+
+
+def as_tar(root, path, mode="w"):
+    with tarfile.open(path, mode) as archive:
+        archive.add(root, "wrapped/flowers")
+    return path
+
+
+def as_zip(root, path):
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in root.rglob("*"):
+            archive.write(file, file.relative_to(root))
+        archive.writestr("__MACOSX/ant/0.png", b"not an image")
+    return path
+
+
+def test_folder_of_class_folders(tree):
+    data = load("folder", tree)
+    assert data.class_names == ("ant", "bee")
+    assert data.image_shape == (*SIZE, 3)
+    assert everything(data) == EXPECTED
+    assert (len(data.train), len(data.validation), len(data.test)) == (7, 1, 2)
+    assert sorted(data.test.labels) == [0, 1]  # a share of each class
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.gz", "tar.xz", "zip"])
+def test_archives_equal_the_folder(tree, tmp_path, kind):
+    path = tmp_path / f"archive.{kind}"
+    if kind == "zip":
+        as_zip(tree, path)
+    else:
+        as_tar(tree, path, f"w:{kind[4:]}")
+    before = sorted(tmp_path.rglob("*"))
+    data, expected = load("folder", path), load("folder", tree)
+    assert sorted(tmp_path.rglob("*")) == before  # nothing is extracted
+    for split in ("train", "validation", "test"):
+        received, wanted = getattr(data, split), getattr(expected, split)
+        assert np.array_equal(received.images, wanted.images)
+        assert np.array_equal(received.labels, wanted.labels)
+
+
+def test_paths_that_climb_out_of_an_archive_do_no_harm(tree, tmp_path):
+    path = tmp_path / "inner" / "archive.zip"
+    path.parent.mkdir()
+    content = (tree / "ant" / "0.png").read_bytes()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("../../ant/a.png", "../../ant/b.png", "/bee/a.png", "bee/b.png"):
+            archive.writestr(name, content)
+    before = sorted(tmp_path.rglob("*"))
+    assert load("folder", path).class_names == ("ant", "bee")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def divide(tmp_path, names):
+    root = tmp_path / "divided"
+    for index, name in enumerate(names):
+        for label, kind in enumerate(("ant", "bee")):
+            for i in range(4):
+                value = 60 * index + 10 * label + i
+                save(picture(value), root / name / kind / f"{i}.png")
+    return root
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation"])
+def test_divided_folder(tmp_path, name):
+    data = load("folder", divide(tmp_path, ("train", "test", name)))
+    offsets = [0, 1, 2, 3, 10, 11, 12, 13]
+    assert values(data.train) == offsets
+    assert values(data.test) == [60 + i for i in offsets]
+    assert values(data.validation) == [120 + i for i in offsets]
+    for split in (data.train, data.validation, data.test):
+        assert np.array_equal(split.labels, split.images[:, 0, 0, 0] % 60 // 10)
+    assert data.class_names == ("ant", "bee")
+
+
+def test_divided_folder_without_validation_takes_it_from_training(tmp_path):
+    data = load("folder", divide(tmp_path, ("train", "test")), validation_fraction=0.25)
+    assert values(data.test) == [60, 61, 62, 63, 70, 71, 72, 73]
+    assert len(data.validation) == 2 and len(data.train) == 6
+    both = sorted(values(data.train) + values(data.validation))
+    assert both == [0, 1, 2, 3, 10, 11, 12, 13]
+
+
+def test_seeds_choose_validation_and_test(tree):
+    first, second = (load("folder", tree, seed=seed) for seed in (0, 1))
+    assert np.array_equal(first.test.images, second.test.images)
+    tests = {tuple(values(load("folder", tree, split_seed=s).test)) for s in range(5)}
+    validations = {
+        tuple(values(load("folder", tree, seed=s).validation)) for s in range(9)
+    }
+    assert len(tests) > 1 and len(validations) > 1
+
+
+def one_image(tmp_path, write, extension="png", **options):
+    """Reads one image, written by `write(path)`, among plain ones."""
+    root = tmp_path / "one"
+    path = root / "only" / f"image.{extension}"
+    path.parent.mkdir(parents=True)
+    write(path)
+    for i in range(3):
+        save(picture(i), root / "other" / f"{i}.png")
+    options = {"image_size": SIZE, **options}
+    data = load("folder", root, **options)
+    only = data.class_names.index("only")
+    found = [
+        image
+        for split in (data.train, data.validation, data.test)
+        for image in split.images[split.labels == only]
+    ]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_exif_rotation(tmp_path):
+    pixels = np.zeros((8, 6, 3), np.uint8)  # stored upright, to be shown lying
+    pixels[:4] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # rotate by 90 degrees clockwise
+    image = one_image(
+        tmp_path,
+        lambda path: Image.fromarray(pixels).save(path, quality=100, exif=exif),
+        "jpg",
+    )
+    assert image.shape == (6, 8, 3)
+    assert image[:, :3].max() < 60 and image[:, 5:].min() > 195
+
+
+def test_grey_and_colour(tmp_path):
+    grey = one_image(tmp_path / "a", picture(77, channels=1).save)
+    assert (grey == 77).all() and grey.shape == (*SIZE, 3)
+    colour = picture(77)
+    to_grey = one_image(tmp_path / "b", colour.save, channels=1)
+    assert np.array_equal(to_grey[..., 0], np.asarray(colour.convert("L")))
+
+
+def test_palette(tmp_path):
+    image = one_image(tmp_path, picture(130).quantize(4).save)
+    assert (image == [130, 20, 20]).all()
+
+
+def test_first_picture_of_an_animation(tmp_path):
+    def write(path):
+        frames = [picture(200).quantize(4), picture(10).quantize(4)]
+        frames[0].save(path, save_all=True, append_images=frames[1:])
+
+    assert (one_image(tmp_path, write, "gif")[..., 0] == 200).all()
+
+
+def test_cmyk(tmp_path):
+    def write(path):
+        Image.new("CMYK", SIZE[::-1], (0, 255, 255, 0)).save(path, quality=100)
+
+    image = one_image(tmp_path, write, "jpg").astype(int)
+    assert np.abs(image - [255, 0, 0]).max() < 20
+
+
+@pytest.mark.parametrize("dtype", ["<u2", ">u2"])
+def test_sixteen_bits_are_scaled(tmp_path, dtype):
+    def write(path):
+        values = np.linspace(0, 65535, 48).reshape(SIZE).astype(dtype)
+        Image.fromarray(values).save(path)
+
+    image = one_image(tmp_path, write, "tif" if dtype == ">u2" else "png", channels=1)
+    expected = np.rint(np.linspace(0, 255, 48).reshape(SIZE))
+    assert np.abs(image[..., 0] - expected).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparent_pixels_are_white(tmp_path, mode):
+    image = Image.new("RGBA", SIZE[::-1], (90, 90, 90, 255))
+    image.paste((0, 0, 0, 0), (0, 0, 4, 6))
+    if mode == "P":
+        image = Image.new("P", SIZE[::-1], 1)
+        image.putpalette([0, 0, 0, 90, 90, 90])
+        image.paste(0, (0, 0, 4, 6))
+        image.info["transparency"] = 0
+    else:
+        image = image.convert(mode)
+    result = one_image(tmp_path, image.save)
+    assert (result[:, :4] == 255).all() and (result[:, 4:] == 90).all()
+
+
+def test_resizing_crops_the_centre_to_the_ratio(tmp_path):
+    pixels = np.full((40, 120, 3), 9, np.uint8)
+    pixels[:, 40:80] = 222
+    image = one_image(tmp_path, Image.fromarray(pixels).save, image_size=20)
+    assert image.shape == (20, 20, 3) and (image == 222).all()
+
+
+def test_resizing_is_antialiased(tmp_path):
+    pixels = np.zeros((60, 80), np.uint8)
+    pixels[::2] = 200
+    image = one_image(tmp_path, Image.fromarray(pixels).save)
+    assert np.abs(image.astype(int) - 100).max() < 12
+
+
+def test_differing_sizes_name_two_images(tree):
+    save(picture(1, (7, 8)), tree / "bee" / "tall.png")
+    with pytest.raises(
+        InputError, match=r"(?i)bee/\d.png' has 6 x 8.*tall.png' 7 x 8.*size"
+    ):
+        load("folder", tree)
+    assert load("folder", tree, image_size=(4, 5)).image_shape == (4, 5, 3)
+
+
+def test_broken_image_is_named(tree):
+    good = (tree / "ant" / "1.PNG").read_bytes()
+    (tree / "ant" / "cut.png").write_bytes(good[: len(good) // 2])
+    with pytest.raises(InputError, match=r"'ant/cut.png' cannot be decoded") as caught:
+        load("folder", tree)
+    assert "\n" not in str(caught.value)
+
+
+def test_text_that_calls_itself_an_image(tree):
+    (tree / "ant" / "text.jpg").write_text("hello")
+    with pytest.raises(InputError, match=r"'ant/text.jpg' cannot be decoded"):
+        load("folder", tree)
+
+
+def test_too_few_classes(tmp_path):
+    with pytest.raises(InputError, match="0 classes"):
+        load("folder", tmp_path)
+    save(picture(1), tmp_path / "only" / "a.png")
+    save(picture(1), tmp_path / "stray.png")
+    with pytest.raises(InputError, match="1 classes"):
+        load("folder", tmp_path)
+
+
+@pytest.mark.parametrize("archived", [False, True])
+def test_empty_class_folder(tree, tmp_path, archived):
+    (tree / "wasp").mkdir()
+    path = as_tar(tree, tmp_path / "a.tar") if archived else tree
+    with pytest.raises(InputError, match="wasp' in .* holds no image"):
+        load("folder", path)
+
+
+def test_class_missing_from_training(tmp_path):
+    root = divide(tmp_path, ("train", "test"))
+    save(picture(1), root / "test" / "wasp" / "0.png")
+    with pytest.raises(InputError, match="no training images of wasp"):
+        load("folder", root)
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.gz", "zip"])
+def test_truncated_archive(tree, tmp_path, kind):
+    path = tmp_path / f"archive.{kind}"
+    as_zip(tree, path) if kind == "zip" else as_tar(tree, path, f"w:{kind[4:]}")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError, match="damaged|complete|read") as caught:
+        load("folder", path)
+    assert "\n" not in str(caught.value)
+
+
+def test_zip_with_a_wrong_checksum_names_the_file(tree, tmp_path):
+    path = as_zip(tree, tmp_path / "archive.zip")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"IDAT") + 6] ^= 255  # stored, not compressed
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"(?i)\d.png' cannot be read"):
+        load("folder", path)
+
+
+def test_neither_folder_nor_archive(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        load("folder", tmp_path / "nowhere")
+    with pytest.raises(InputError, match="does not exist"):
+        load("folder")
+    (tmp_path / "file.tar").write_text("hello")
+    with pytest.raises(InputError, match="neither a folder nor"):
+        load("folder", tmp_path / "file.tar")
+
+
+def test_memory_guard(tree):
+    with pytest.raises(InputError, match=r"take 0.0012 GB.*data.image_size"):
+        load("folder", tree, image_size=200, max_gigabytes=0.001)
+    assert load("folder", tree, image_size=200, max_gigabytes=0.002)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"channels": 2}, "data.channels"),
+        ({"image_size": 0}, "data.image_size"),
+        ({"test_fraction": 0}, "data.test_fraction"),
+        ({"validation_fraction": 1}, "data.validation_fraction"),
+    ],
+)
+def test_bad_options(tree, options, message):
+    with pytest.raises(InputError, match=message):
+        load("folder", tree, **options)
+
+
+def test_real_archive_of_photographs(real_data):
+    path = next(real_data("stanford_dogs").glob("*.tar"))
+    data = load("folder", path, image_size=32)
+    assert data.num_classes == 8 and data.image_shape == (32, 32, 3)
+    assert len(data.train) + len(data.validation) + len(data.test) == 320
+    with tarfile.open(path) as archive:
+        member = next(m for m in archive if m.name.endswith(".jpg"))
+        content = archive.extractfile(member).read()
+    small = Image.open(io.BytesIO(content)).convert("RGB").resize((32, 32), 2)
+    images = np.concatenate(
+        [split.images for split in (data.train, data.validation, data.test)]
+    )
+    assert (images == np.asarray(small)).all((1, 2, 3)).sum() == 1

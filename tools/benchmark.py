@@ -1,0 +1,52 @@
+"""Measures speed as a share of what this machine's matrix product reaches.
+
+  python tools/benchmark.py --config=configs/ram_mnist.py --batch=512 --datapath=DIR \
+    --json=speed.json
+  python tools/benchmark.py --image_size=100,100 --batch=512 \
+    --config.model.retina.size=12 --config.model.retina.num_scales=4
+  python tools/benchmark.py --retina             glimpses of 1024x1024 against 64x64
+  python tools/benchmark.py --start              time from command to first step
+
+With `--image_size` the images are random bytes and no data are read; without it, the
+data pipeline is measured too.
+"""
+
+import pathlib
+
+from absl import flags
+from ml_collections import config_flags
+
+from ram_tf import command
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+FLAGS = flags.FLAGS
+CONFIG = config_flags.DEFINE_config_file("config", None, "Python file of the config.")
+flags.DEFINE_list("image_size", None, "HEIGHT,WIDTH of random one-channel images.")
+flags.DEFINE_bool("retina", False, "Also compare large images with small ones.")
+flags.DEFINE_bool("start", False, "Also time train.py to its first step.")
+flags.DEFINE_integer("repeats", 15, "Timed calls; medians are printed.", lower_bound=3)
+flags.DEFINE_string("json", None, "File for the numbers.")
+
+SHORT_NAMES = {"batch": "train.batch_size", "datapath": "data.datapath"}
+
+
+def main(arguments):
+    from ram_tf import benchmark
+
+    return benchmark.run(
+        CONFIG.value,
+        image_size=command.integers(FLAGS.image_size, "image_size"),
+        retina=FLAGS.retina,
+        start_command=str(ROOT / "train.py") if FLAGS.start else None,
+        config_file=config_flags.get_config_filename(FLAGS["config"]),
+        repeats=FLAGS.repeats,
+        output=FLAGS.json,
+    )
+
+
+if __name__ == "__main__":
+    command.run(
+        main,
+        default_config=ROOT / "configs" / "ram_digits.py",
+        short_names=SHORT_NAMES,
+    )

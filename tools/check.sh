@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Everything that must hold: format, lint, tests. Arguments go to pytest.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+ruff format --config tools/ruff.toml --check .
+ruff check --config tools/ruff.toml .
+exec python -m pytest -c tests/pytest.ini --rootdir=. tests "$@"

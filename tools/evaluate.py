@@ -1,0 +1,46 @@
+"""Compares policies on the same trained weights, glimpse by glimpse.
+
+  python tools/evaluate.py --workdir=runs/ram_digits
+  python tools/evaluate.py --workdir=DIR --num_glimpses=4,6,12 --mc_samples=10 \
+    --policy=learned,mean,random --seeds=5 --json=results.json
+  python tools/evaluate.py --workdir=DIR --robustness
+"""
+
+from absl import flags
+
+from ram_tf import command
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("workdir", None, "Folder of a run.", required=True)
+flags.DEFINE_string("checkpoint", "best", "best, last, or a checkpoint's folder.")
+flags.DEFINE_list("num_glimpses", None, "Numbers of glimpses; default as trained.")
+flags.DEFINE_integer("mc_samples", None, "Copies averaged; default as configured.", 1)
+flags.DEFINE_list("policy", None, "Policies to compare; default all.")
+flags.DEFINE_integer("seeds", 5, "Evaluation seeds.", lower_bound=1)
+flags.DEFINE_enum("split", "test", ["test", "validation"], "Images to read.")
+flags.DEFINE_integer("max_examples", None, "Only the first images.", lower_bound=1)
+flags.DEFINE_string("datapath", None, "Where the data are; default as trained.")
+flags.DEFINE_bool("robustness", False, "Also scaled, shifted and cluttered images.")
+flags.DEFINE_string("json", None, "File for the numbers.")
+
+
+def main(arguments):
+    from ram_tf import trained
+
+    trained.evaluate(
+        FLAGS.workdir,
+        checkpoint=FLAGS.checkpoint,
+        num_glimpses=command.integers(FLAGS.num_glimpses, "num_glimpses"),
+        mc_samples=FLAGS.mc_samples,
+        chosen=FLAGS.policy,
+        seeds=FLAGS.seeds,
+        split=FLAGS.split,
+        max_examples=FLAGS.max_examples,
+        datapath=FLAGS.datapath,
+        robustness=FLAGS.robustness,
+        output=FLAGS.json,
+    )
+
+
+if __name__ == "__main__":
+    command.run(main)

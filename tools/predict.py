@@ -1,0 +1,35 @@
+"""Classifies image files and says where the model looked.
+
+python tools/predict.py --workdir=DIR IMAGE... --output=predictions.csv
+python tools/predict.py --workdir=DIR FOLDER
+"""
+
+from absl import flags
+
+from ram_tf import command
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("workdir", None, "Folder of a run.", required=True)
+flags.DEFINE_string("checkpoint", "best", "best, last, or a checkpoint's folder.")
+flags.DEFINE_string("output", None, "CSV file; default the terminal.")
+flags.DEFINE_string("policy", "mean", "Policy that looks.")
+flags.DEFINE_integer("num_glimpses", None, "Default as trained.", lower_bound=1)
+flags.DEFINE_integer("batch_size", 64, "Images at a time.", lower_bound=1)
+
+
+def main(arguments):
+    from ram_tf import trained
+
+    trained.predict(
+        FLAGS.workdir,
+        arguments,
+        output=FLAGS.output,
+        policy=FLAGS.policy,
+        num_glimpses=FLAGS.num_glimpses,
+        batch_size=FLAGS.batch_size,
+        checkpoint=FLAGS.checkpoint,
+    )
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,43 @@
+"""Draws what a trained model looked at, or how it trained.
+
+  python tools/visualize.py --workdir=DIR --kind=glimpses --output=glimpses.png
+  python tools/visualize.py --workdir=DIR --kind=animation --output=glimpses.gif
+  python tools/visualize.py --workdir=DIR --kind=glimpses --images=a.png,b.jpg \
+    --output=mine.png
+  python tools/visualize.py --workdir=DIR --kind=curves --output=curves.png
+"""
+
+from absl import flags
+
+from ram_tf import command
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("workdir", None, "Folder of a run.", required=True)
+flags.DEFINE_enum("kind", "glimpses", ["glimpses", "animation", "curves"], "Picture.")
+flags.DEFINE_string("output", None, "Picture to write.", required=True)
+flags.DEFINE_list("images", None, "Image files; default the first test images.")
+flags.DEFINE_integer("num_images", 6, "Test images to draw.", lower_bound=1)
+flags.DEFINE_integer("num_glimpses", None, "Default as trained.", lower_bound=1)
+flags.DEFINE_string("policy", "mean", "Policy that looks.")
+flags.DEFINE_string("checkpoint", "best", "best, last, or a checkpoint's folder.")
+flags.DEFINE_string("datapath", None, "Where the data are; default as trained.")
+
+
+def main(arguments):
+    from ram_tf import trained
+
+    trained.draw(
+        FLAGS.workdir,
+        FLAGS.kind,
+        FLAGS.output,
+        images=FLAGS.images,
+        num_images=FLAGS.num_images,
+        num_glimpses=FLAGS.num_glimpses,
+        policy=FLAGS.policy,
+        checkpoint=FLAGS.checkpoint,
+        datapath=FLAGS.datapath,
+    )
+
+
+if __name__ == "__main__":
+    command.run(main)
