@@ -58,7 +58,6 @@ class ConvGlimpse(keras.layers.Layer):
         self.built = True
 
     def call(self, glimpses, locations):
-        leading = ops.shape(locations)[:-1]
         scales, height, width, channels = glimpses.shape[-4:]
         x = ops.reshape(glimpses, (-1, scales, height, width, channels))
         x = ops.reshape(
@@ -66,8 +65,11 @@ class ConvGlimpse(keras.layers.Layer):
         )
         for convolution in self.convolutions:
             x = convolution(x)
-        x = ops.reshape(x, (*leading, self.glimpse_output.kernel.shape[0]))
-        return self.glimpse_output(x) * self.location_output(locations)
+        what = self.glimpse_output(
+            ops.reshape(x, (-1, self.glimpse_output.kernel.shape[0]))
+        )
+        where = self.location_output(ops.reshape(locations, (-1, locations.shape[-1])))
+        return ops.reshape(what * where, (*ops.shape(locations)[:-1], self.units))
 
     def compute_output_shape(self, glimpses_shape, locations_shape):
         return (*locations_shape[:-1], self.units)

@@ -53,11 +53,13 @@ class MlpGlimpse(keras.layers.Layer):
         self.built = True
 
     def call(self, glimpses, locations):
-        leading = ops.shape(locations)[:-1]
-        flat = ops.reshape(glimpses, (*leading, self.glimpse_hidden.kernel.shape[0]))
-        seen = self.glimpse_output(self.glimpse_hidden(flat))
-        place = self.location_output(self.location_hidden(locations))
-        return ops.relu(seen + place)
+        # Matrices, not stacks of them: one product for all glimpses.
+        pixels = ops.reshape(glimpses, (-1, self.glimpse_hidden.kernel.shape[0]))
+        places = ops.reshape(locations, (-1, locations.shape[-1]))
+        what = self.glimpse_output(self.glimpse_hidden(pixels))
+        where = self.location_output(self.location_hidden(places))
+        features = ops.relu(what + where)
+        return ops.reshape(features, (*ops.shape(locations)[:-1], self.units))
 
     def compute_output_shape(self, glimpses_shape, locations_shape):
         return (*locations_shape[:-1], self.units)

@@ -3,10 +3,11 @@ import tensorflow as tf
 from keras import ops
 
 from ram_tf import random
-from ram_tf.ops import gather_patches, reduce_patches
+from ram_tf.ops import box_sums, gather_boxes, gather_patches, reduce_patches
 from ram_tf.ops.reductions import METHODS
 
 PADDINGS = ("zeros", "uniform", "normal")
+_READS_PAY = 5
 
 
 @keras.saving.register_keras_serializable(package="ram_tf")
@@ -34,6 +35,7 @@ class Retina(keras.layers.Layer):
         images: Tensor `(batch, height, width, channels)`, float in [0, 1] or uint8.
         locations: Float tensor `(batch, 2)` or `(batch, num, 2)`, (x, y) in [-1, 1].
         seed: Int32 tensor `(2,)` or `None`. Replaces the layer's own random stream.
+        sums: What `summarize(images, ...)` returned, or `None`.
 
     Returns:
         Glimpses `(batch, [num,] scales, size, size, channels)`, finest scale first.
@@ -93,7 +95,29 @@ class Retina(keras.layers.Layer):
     def build(self, images_shape, locations_shape):
         self.built = True
 
-    def call(self, images, locations, seed=None):
+    def summarize(self, images, num_glimpses):
+        """Sums boxes once an image, for the scales that many glimpses would read.
+
+        A wide scale read by every glimpse touches the same pixels again and again; its
+        box sums cost one pass over the image. Measured on two cores, that pays from
+        about five reads of every pixel on, and changes nothing but the time.
+
+        Args:
+            images: Tensor `(batch, height, width, channels)`.
+            num_glimpses: Int, glimpses that will be taken of each image.
+
+        Returns:
+            Tuple, one entry a scale: box sums, or `None` where they do not pay.
+        """
+        pixels = images.shape[1] * images.shape[2]
+        return tuple(
+            box_sums(images, side // self.size)
+            if self._can_sum(side) and num_glimpses * side**2 >= _READS_PAY * pixels
+            else None
+            for side in self.patch_sides
+        )
+
+    def call(self, images, locations, seed=None, sums=None):
         single = len(locations.shape) == 2
         if single:
             locations = locations[:, None]
@@ -101,6 +125,8 @@ class Retina(keras.layers.Layer):
             seed = self.seed_generator.next()
         scales = [
             self._look(images, locations, side, None if seed is None else (seed, scale))
+            if sums is None or sums[scale] is None
+            else self._look_up(sums[scale], images, locations, side)
             for scale, side in enumerate(self.patch_sides)
         ]
         glimpses = ops.stack(scales, axis=2)
@@ -108,13 +134,32 @@ class Retina(keras.layers.Layer):
 
     def _look(self, images, locations, side, seed):
         patches, inside = gather_patches(images, locations, side)
-        is_bytes = not keras.backend.is_float_dtype(images.dtype)
-        scale = (1.0 / 255.0 if is_bytes else 1.0) / self.pixel_stddev
-        patches = ops.cast(patches, "float32") * scale
+        patches = ops.cast(patches, "float32") * self._pixel_scale(images)
         patches = patches - self.pixel_mean / self.pixel_stddev
         patches = ops.where(inside, patches, self._outside(patches, seed))
         reduced = reduce_patches(patches, self.size, self.reduction)
         return ops.cast(reduced, self.compute_dtype)
+
+    def _can_sum(self, side):
+        return (
+            self.reduction == "average"
+            and self.padding == "zeros"
+            and side > self.size
+            and side % self.size == 0
+        )
+
+    def _look_up(self, sums, images, locations, side):
+        ratio = side // self.size
+        boxes, counts = gather_boxes(
+            sums, locations, self.size, ratio, images.shape[1:3]
+        )
+        boxes = ops.cast(boxes, "float32") * self._pixel_scale(images)
+        means = ops.cast(counts, "float32") * (self.pixel_mean / self.pixel_stddev)
+        return ops.cast((boxes - means) / ratio**2, self.compute_dtype)
+
+    def _pixel_scale(self, images):
+        is_bytes = not keras.backend.is_float_dtype(images.dtype)
+        return (1.0 / 255.0 if is_bytes else 1.0) / self.pixel_stddev
 
     def _outside(self, patches, seed):
         if self.padding == "zeros":

@@ -37,6 +37,10 @@ class AttentionModel(keras.Model):
         """
         return {"images": images}
 
+    def begin(self, context, num_glimpses):
+        """Adds what serves all glimpses of one rollout. Runs inside compiled steps."""
+        return context
+
     def initial_state(self, context):
         """Returns the state before the first glimpse: a dictionary with `hidden`."""
         raise NotImplementedError

@@ -95,6 +95,10 @@ class RAM(AttentionModel):
                 layer.build(*shapes)
         self.built = True
 
+    def begin(self, context, num_glimpses):
+        sums = self.retina.summarize(context["images"], num_glimpses)
+        return {**context, "sums": sums}
+
     def initial_state(self, context):
         batch_size = keras.ops.shape(context["images"])[0]
         states = self.core.get_initial_state(batch_size=batch_size)
@@ -102,7 +106,9 @@ class RAM(AttentionModel):
         return {"core": states, "hidden": states[0]}
 
     def sense(self, context, locations, seed=None):
-        return self.retina(context["images"], locations, seed=seed)
+        return self.retina(
+            context["images"], locations, seed=seed, sums=context.get("sums")
+        )
 
     def encode(self, glimpses, locations, training=False):
         return self.glimpse_network(glimpses, locations)

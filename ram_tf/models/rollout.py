@@ -38,6 +38,7 @@ def rollout(
     if num_glimpses < 1:
         raise ValueError(f"`num_glimpses` must be at least 1. Received: {num_glimpses}")
     seeds = [random.fold_in(seed, step) for step in range(2 * num_glimpses + 1)]
+    context = network.begin(context, num_glimpses)
     state = network.initial_state(context)
     batch_size = ops.shape(state["hidden"])[0]
     plan = policy.plan(batch_size, num_glimpses, seeds[-1])

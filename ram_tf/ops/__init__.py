@@ -5,7 +5,12 @@ from ram_tf.ops.estimators import (
     repeat_examples,
     score_function_loss,
 )
-from ram_tf.ops.glimpses import gather_patches, patch_starts
+from ram_tf.ops.glimpses import (
+    box_sums,
+    gather_boxes,
+    gather_patches,
+    patch_starts,
+)
 from ram_tf.ops.locations import (
     clip_locations,
     location_to_pixel,
@@ -15,7 +20,9 @@ from ram_tf.ops.locations import (
 from ram_tf.ops.reductions import reduce_patches, reduction_matrix
 
 __all__ = [
+    "box_sums",
     "clip_locations",
+    "gather_boxes",
     "gather_patches",
     "location_to_pixel",
     "normal_log_prob",
