@@ -24,6 +24,7 @@ def get_config():
     config.model.retina.num_scales = 1
     config.train.batch_size = 256
     config.train.epochs = 95
+    config.train.steps_per_epoch = None
     config.train.picture_every_epochs = 10
     config.train.steps_per_execution = 20
     config.eval.batch_size = 500

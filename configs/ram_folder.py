@@ -1,0 +1,41 @@
+"""RAM on your own images: a folder, .tar or .zip with one folder of images a class.
+
+Images are cropped around the centre to the ratio of `data.image_size` and resized to
+it. Start from glimpses that cover a tenth to a half of the image together; the command
+prints what share they can cover.
+
+Command: python train.py --config=configs/ram_folder.py --datapath=DIR
+Score: depends on your images.
+"""
+
+import ram_digits
+from ml_collections import config_dict
+
+
+def get_config():
+    config = ram_digits.get_config()
+    config.data = config_dict.ConfigDict(
+        {
+            "name": "folder",
+            "datapath": config_dict.placeholder(str),
+            "validation_fraction": 0.1,
+            "seed": 0,
+            "image_size": (96, 96),
+            "channels": 3,
+            "test_fraction": 0.2,
+            "split_seed": 0,
+            "max_gigabytes": 8.0,
+        }
+    )
+    config.model.retina.size = 12
+    config.model.retina.num_scales = 3
+    config.model.retina.pixel_mean = 0.5
+    config.model.retina.pixel_stddev = 0.25
+    config.model.location.stddev = 0.05
+    config.train.batch_size = 64
+    config.train.epochs = 50
+    config.train.learning_rate = 3e-4
+    config.train.steps_per_epoch = None
+    config.train.picture_every_epochs = 5
+    config.eval.batch_size = 64
+    return config
