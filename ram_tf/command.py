@@ -6,6 +6,7 @@ Imports neither TensorFlow nor anything that does, so that flags are parsed firs
 import contextlib
 import os
 import pathlib
+import re
 import sys
 import time
 
@@ -17,7 +18,7 @@ FLAGS = flags.FLAGS
 STARTED = time.time()
 
 
-def run(main, *, default_config=None, short_names=None):
+def run(main, *, default_config=None, short_names=None, positional=None):
     """Parses flags, runs `main(arguments)` and turns input errors into one line.
 
     Exit status: 0, or what `main` returned; 2 when the input cannot be used. Set
@@ -28,6 +29,7 @@ def run(main, *, default_config=None, short_names=None):
         default_config: Path of the config file when the command line names none;
             `None` for a command without `--config`.
         short_names: Dictionary flag -> dotted config key.
+        positional: What positional arguments are, or `None`: there are none.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     app.define_help_flags()
@@ -37,10 +39,16 @@ def run(main, *, default_config=None, short_names=None):
             argv = choose_config(argv, default_config)
         sys.argv[:] = argv  # Where ml_collections looks for overrides.
         arguments = _parse(argv)
+        if len(arguments) > 1 and positional is None:
+            raise InputError(
+                f"unexpected argument {arguments[1]!r}: every option starts with --, "
+                "as in --epochs=5."
+            )
         with _silenced():
             import tensorflow as tf
 
             tf.config.list_logical_devices()
+        tf.get_logger().setLevel("ERROR")  # No hints about retracing.
         status = main(arguments[1:])
     except (InputError, OSError, MemoryError) as error:
         if os.environ.get("RAM_TF_TRACEBACK"):
@@ -90,37 +98,46 @@ def choose_config(argv, default):
     return [rest[0], f"--config={chosen}", *rest[1:]]
 
 
-def integers(words, flag):
-    """Turns a list flag into positive integers; `None` stays `None`."""
+def integers(words, flag, count=None):
+    """Turns a list flag into `count` positive integers; `None` stays `None`."""
     if words is None:
         return None
     try:
         numbers = [int(word) for word in words]
     except ValueError:
         numbers = []
-    if not numbers or min(numbers) < 1:
+    if not numbers or min(numbers) < 1 or len(numbers) != (count or len(numbers)):
+        expected = f"{count} positive integers" if count else "positive integers"
         raise InputError(
-            f"--{flag} takes positive integers with commas between, got "
-            f"{','.join(words)!r}."
+            f"--{flag} takes {expected} with commas between, got {','.join(words)!r}."
         )
     return numbers
 
 
 def _parse(argv):
     try:
-        return FLAGS(argv)
+        arguments = FLAGS(argv)
     except flags.Error as error:
-        raise InputError(_first_line(error)) from error
-    except (KeyError, AttributeError, TypeError, ValueError) as error:
-        # ml_collections raises these for keys that a config does not have.
-        raise InputError(
-            f"cannot apply the flags to the config: {_first_line(error)}"
-        ) from error
+        raise InputError(_describe(error)) from error
+    # A config file is a program and may raise anything; so may an override of a key
+    # that it does not have.
+    except Exception as error:
+        raise InputError(_describe_config_error(error)) from error
+    if "config" in FLAGS and FLAGS["config"].value is None:
+        raise InputError("the config file's get_config() returned nothing.")
+    return arguments
 
 
-def _first_line(error):
-    text = str(error.args[0]) if error.args else str(error)
-    return " ".join(text.split())
+def _describe_config_error(error):
+    text = _describe(error).replace("\\n", " ").replace("\\'", "'")
+    key = re.match(r"""["']*(\w+)["']*( Did you mean "(\w+)"|["']*$)""", text)
+    if isinstance(error, (AttributeError, KeyError)) and key:
+        hint = f"did you mean {key[3]!r}?" if key[3] else "its file lists them all."
+        return f"the config has no key {key[1]!r}: {hint}"
+    return (
+        f"cannot load the config: {type(error).__name__}: {text}. Expected a python "
+        "file with get_config(), as in configs/, and values of its types."
+    )
 
 
 def _describe(error):

@@ -1,8 +1,10 @@
 """What can be done with a trained workdir: evaluate, draw, predict."""
 
+import contextlib
 import csv
 import dataclasses
 import json
+import os
 import pathlib
 import sys
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import keras
 import ml_collections
 import numpy as np
+from matplotlib.backend_bases import FigureCanvasBase
 
 from ram_tf import data, evaluation, experiment, metrics, visualization
 from ram_tf.errors import InputError
@@ -112,7 +115,7 @@ def evaluate(
     passes = len(numbers) * sum(
         1 if policy.deterministic else seeds for policy in chosen.values()
     )
-    progress = keras.utils.Progbar(passes, unit_name="pass") if passes > 1 else None
+    progress = _progress_bar(passes, "pass") if passes > 1 else None
 
     def compare(steps, policies, num_seeds, perturb=None, progress=progress):
         return evaluation.compare_policies(
@@ -184,6 +187,7 @@ def draw(
         datapath: Where the data are, or `None`, as trained.
         report: Function of one line of text.
     """
+    _check_picture_name(output)
     if kind == "curves":
         visualization.plot_curves(pathlib.Path(workdir) / "metrics.csv", output)
     else:
@@ -236,8 +240,8 @@ def predict(
     trained = restore(workdir, checkpoint)
     (chosen,) = _pick_policies(trained, [policy]).values()
     steps = num_glimpses or trained.config.train.num_glimpses
-    progress = keras.utils.Progbar(len(files), unit_name="image") if output else None
-    with open(output, "w", newline="") if output else _Terminal(report) as file:
+    progress = _progress_bar(len(files), "image") if output else None
+    with _whole_file(output) if output else _Terminal(report) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_PREDICTED_COLUMNS)
         for start in range(0, len(files), batch_size):
@@ -254,6 +258,26 @@ def predict(
                 progress.add(len(batch))
     if output:
         report(f"wrote {output}: {len(files)} images")
+
+
+@contextlib.contextmanager
+def _whole_file(path):
+    """A text file that is written aside: it replaces `path` only when it is whole."""
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f"{path.name}.writing")
+    try:
+        with open(aside, "w", newline="") as file:
+            yield file
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _progress_bar(total, unit):
+    """A bar on a terminal; in a file, where a bar cannot move, a line at the end."""
+    verbose = 1 if sys.stdout.isatty() else 2
+    return keras.utils.Progbar(total, unit_name=unit, verbose=verbose)
 
 
 class _Terminal:
@@ -303,13 +327,23 @@ def _read_image(path, trained):
     return data.decode_image(content, str(path), (height, width), channels)
 
 
+def _check_picture_name(path):
+    known = sorted(FigureCanvasBase.get_supported_filetypes())
+    if pathlib.Path(path).suffix.lower().lstrip(".") not in known:
+        raise InputError(
+            f"cannot write a picture to {str(path)!r}: expected a name ending in one "
+            f"of {', '.join(known)}."
+        )
+
+
 def _pick_policies(trained, names):
     known = trained.policies
     names = list(known) if names is None else names
     unknown = [name for name in names if name not in known]
-    if unknown:
+    if unknown or not names:
         raise InputError(
-            f"unknown policy {', '.join(unknown)}: this model has {', '.join(known)}."
+            f"unknown policy {', '.join(map(repr, unknown)) or repr('')}: this model "
+            f"has {', '.join(known)}."
         )
     return {name: known[name] for name in names}
 

@@ -207,9 +207,11 @@ def _draw_image(axes, recording, image, num_steps):
 
 def _draw_glimpse(axes, glimpse):
     """All scales side by side, stretched to the range that the model received."""
-    stitched = np.concatenate(list(glimpse), axis=1)
-    low, high = stitched.min(), stitched.max()
-    _show(axes, (stitched - low) / max(high - low, 1e-6))
+    low, high = glimpse.min(), glimpse.max()
+    scales = list((glimpse - low) / max(high - low, 1e-6))
+    gap = np.ones((glimpse.shape[1], 1, glimpse.shape[-1]))
+    parts = [part for scale in scales for part in (gap, scale)][1:]
+    _show(axes, np.concatenate(parts, axis=1))
 
 
 def _draw_belief(axes, probabilities, class_names, label):

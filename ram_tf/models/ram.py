@@ -1,4 +1,5 @@
 import keras
+from keras import ops
 
 from ram_tf import layers
 from ram_tf.errors import InputError
@@ -100,7 +101,7 @@ class RAM(AttentionModel):
         return {**context, "sums": sums}
 
     def initial_state(self, context):
-        batch_size = keras.ops.shape(context["images"])[0]
+        batch_size = ops.shape(context["images"])[0]
         states = self.core.get_initial_state(batch_size=batch_size)
         states = list(states) if isinstance(states, (list, tuple)) else [states]
         return {"core": states, "hidden": states[0]}
@@ -119,7 +120,14 @@ class RAM(AttentionModel):
         return {"core": states, "hidden": hidden}
 
     def read(self, hidden, training=False):
-        return {"logits": self.classifier(hidden), "baselines": self.baseline(hidden)}
+        batch_size, steps, units = ops.shape(hidden)
+        # One matrix for all steps: XLA transposes stacks of them in the backward pass.
+        flat = ops.reshape(hidden, (-1, units))
+        shape = (batch_size, steps)
+        return {
+            "logits": ops.reshape(self.classifier(flat), (*shape, self.num_classes)),
+            "baselines": ops.reshape(self.baseline(flat), shape),
+        }
 
     def get_config(self):
         parts = ("retina", "glimpse_network", "core", "location", "baseline")

@@ -69,6 +69,11 @@ def read_state(folder):
         InputError: If a later version of the package wrote it.
     """
     folder = pathlib.Path(folder)
+    if not folder.is_dir():
+        raise DamagedCheckpoint(
+            f"no checkpoint {folder}: expected a folder with {WEIGHTS}, {OPTIMIZER} "
+            f"and {STATE}, or a workdir's best or last."
+        )
     try:
         state = json.loads((folder / STATE).read_text())
         version, digests = state["format_version"], state["digests"]
@@ -121,9 +126,9 @@ def load_weights(network, folder):
     try:
         network.load_weights(pathlib.Path(folder) / WEIGHTS)
     except (ValueError, KeyError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = str(error).partition("List of objects")[0].strip(". \n")
         raise InputError(
-            f"the weights of {folder} do not fit this model: {reason} Use the config "
+            f"the weights of {folder} do not fit this model: {reason}. Use the config "
             "they were trained with."
         ) from error
 
