@@ -16,7 +16,7 @@ from ram_tf.training.loop import Loop
 from ram_tf.training.optimizers import make_optimizer
 from ram_tf.training.strategy import make_strategy
 
-_COUNTED = ("MatMul", "BatchMatMulV2", "Conv2D", "DepthwiseConv2dNative", "Einsum")
+_COUNTED = ("MatMul", "BatchMatMulV2", "Conv2D", "DepthwiseConv2dNative")
 
 
 def run(
@@ -67,11 +67,28 @@ def run(
     return results
 
 
-def matmul_gflops(repeats=7, side=2048):
-    """The float32 rate of one `side`^3 matrix product, in GFLOP/s."""
-    a = tf.random.stateless_normal((side, side), (0, 0))
-    product = tf.function(lambda: tf.linalg.matmul(a, a))
-    return 2 * side**3 / _median_seconds(product, repeats) / 1e9
+_MATMUL_SIDE = 2048
+
+
+def matmul_call():
+    """Returns a call of one 2048^3 float32 matrix product."""
+    a = tf.random.stateless_normal((_MATMUL_SIDE, _MATMUL_SIDE), (0, 0))
+    return tf.function(lambda: tf.linalg.matmul(a, a))
+
+
+def paired_seconds(function, reference, repeats):
+    """Times two calls in turn, so that a machine that slows down slows both.
+
+    Returns:
+        Median seconds of each, and the median over pairs of reference / function.
+    """
+    _wait(function())
+    _wait(reference())
+    pairs = np.array(
+        [(_seconds(function), _seconds(reference)) for _ in range(repeats)]
+    )
+    ratio = np.median(pairs[:, 1] / pairs[:, 0])
+    return (*np.median(pairs, axis=0), ratio)
 
 
 def forward_flops(network, policy, num_glimpses, image_shape):
@@ -85,14 +102,24 @@ def forward_flops(network, policy, num_glimpses, image_shape):
 
     spec = tf.TensorSpec((1, *image_shape), tf.uint8)
     graph = forward.get_concrete_function(spec).graph
-    total = 0
-    for operation in graph.get_operations():
-        if operation.type in _COUNTED:
-            statistics = tf.compat.v1.get_stats_for_node_def(
-                graph, operation.node_def, "flops"
-            )
-            total += statistics.value or 0
-    return total
+    profiler = tf.compat.v1.profiler
+    options = profiler.ProfileOptionBuilder(
+        profiler.ProfileOptionBuilder.float_operation()
+    )
+    by_type = profiler.profile(
+        graph, cmd="op", options=options.with_empty_output().build()
+    )
+    return sum(
+        node.total_float_ops - sum(child.total_float_ops for child in node.children)
+        for node in _walk(by_type)
+        if node.name in _COUNTED
+    )
+
+
+def _walk(node):
+    yield node
+    for child in node.children:
+        yield from _walk(child)
 
 
 def _measure_phase(config, phase, image_size, repeats, report):
@@ -124,18 +151,20 @@ def _measure_phase(config, phase, image_size, repeats, report):
     started = time.perf_counter()
     train()
     compile_seconds = time.perf_counter() - started
-    rate = matmul_gflops()
-    train_rate = batch_size / _median_seconds(train, repeats)
-    eval_rate = batch_size / _median_seconds(evaluate, repeats)
-    rate = (rate + matmul_gflops()) / 2
-    samples = config.train.mc_samples
+    product, product_flops = matmul_call(), 2 * _MATMUL_SIDE**3
+    train_seconds, product_seconds, ratio = paired_seconds(train, product, repeats)
+    train_flops = 3 * flops * batch_size * config.train.mc_samples
+    eval_seconds, _, eval_ratio = paired_seconds(evaluate, product, repeats)
+    eval_flops = flops * batch_size * config.eval.validation_mc_samples
+    train_rate, eval_rate = batch_size / train_seconds, batch_size / eval_seconds
+    rate = product_flops / product_seconds / 1e9
     results = {
         "train_images_per_second": train_rate,
         "eval_images_per_second": eval_rate,
         "flops_per_image": flops,
         "matmul_gflops": rate,
-        "train_fraction": 3 * flops * samples * train_rate / rate / 1e9,
-        "eval_fraction": flops * eval_rate / rate / 1e9,
+        "train_fraction": ratio * train_flops / product_flops,
+        "eval_fraction": eval_ratio * eval_flops / product_flops,
         "compile_seconds": compile_seconds,
         "batch_size": batch_size,
         "parameters": network.count_params(),
@@ -210,31 +239,31 @@ class _RecordRate(keras.callbacks.Callback):
 
 def _compare_image_sizes(repeats, report):
     """Six glimpses of 12x12 at 3 scales on 1024x1024 and on 64x64 images."""
-    seconds = {}
     batch_size = 64
-    for side in (64, 1024):
-        network = models.RAM(10, retina=layers.Retina(12, 3))
-        network.build((None, side, side, 1))
-        images = np.random.default_rng(0).integers(
-            0, 256, (batch_size, side, side, 1), dtype=np.uint8
-        )
-        images = tf.constant(images)
-
-        @tf.function(jit_compile=True)
-        def look(images, network=network):
-            seed = random.make_seed(0)
-            context = network.prepare(images)
-            policy = policies.GaussianPolicy()
-            return models.rollout(network, policy, context, 6, seed=seed).logits
-
-        seconds[side] = _median_seconds(lambda f=look, x=images: f(x), 2 * repeats)
-    ratio = seconds[1024] / seconds[64]
+    calls = {side: _glimpses_call(side, batch_size) for side in (64, 1024)}
+    small, large, ratio = paired_seconds(calls[64], calls[1024], 2 * repeats)
     report(
-        f"6 glimpses of 12x12 at 3 scales, {batch_size} images: "
-        f"{1e3 * seconds[1024]:.1f} ms on 1024x1024, {1e3 * seconds[64]:.1f} ms on "
-        f"64x64, ratio {ratio:.2f}"
+        f"6 glimpses of 12x12 at 3 scales, {batch_size} images: {1e3 * large:.1f} ms "
+        f"on 1024x1024, {1e3 * small:.1f} ms on 64x64, ratio {ratio:.2f}"
     )
-    return {"large_image_ratio": ratio}
+    return {"large_image_ratio": float(ratio)}
+
+
+def _glimpses_call(side, batch_size):
+    network = models.RAM(10, retina=layers.Retina(12, 3))
+    network.build((None, side, side, 1))
+    draw = np.random.default_rng(0)
+    images = draw.integers(0, 256, (batch_size, side, side, 1), dtype=np.uint8)
+    images = tf.constant(images)
+
+    @tf.function(jit_compile=True)
+    def look(images):
+        seed = random.make_seed(0)
+        context = network.prepare(images)
+        policy = policies.GaussianPolicy()
+        return models.rollout(network, policy, context, 6, seed=seed).logits
+
+    return lambda: look(images)
 
 
 def _seconds_to_first_step(command, config_file, config):
@@ -262,12 +291,13 @@ def _seconds_to_first_step(command, config_file, config):
 
 def _median_seconds(function, repeats):
     _wait(function())
-    seconds = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        _wait(function())
-        seconds.append(time.perf_counter() - started)
-    return float(np.median(seconds))
+    return float(np.median([_seconds(function) for _ in range(repeats)]))
+
+
+def _seconds(function):
+    started = time.perf_counter()
+    _wait(function())
+    return time.perf_counter() - started
 
 
 def _wait(result):

@@ -39,6 +39,15 @@ from ram_tf.training.trainer import Trainer
 
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
 _MONITORED_IMAGES = 256
+_WRITTEN = (
+    "config.json",
+    "dataset.json",
+    "checkpoints",
+    "metrics.csv",
+    "tensorboard",
+    "figures",
+    "results.json",
+)
 
 
 def run(config, workdir, *, overwrite=False, started=None, report=print):
@@ -57,6 +66,7 @@ def run(config, workdir, *, overwrite=False, started=None, report=print):
     started = time.time() if started is None else started
     workdir = pathlib.Path(workdir)
     with _locked(workdir):
+        _check_numbers(config)
         _claim(workdir, config, overwrite)
         setup_runtime(config.runtime)
         family = _family(config)
@@ -89,7 +99,10 @@ def load_data(config, datapath=None):
 
 def build_network(config, image_shape, num_classes):
     """Builds the config's model, weights and all."""
-    network = _family(config).build(num_classes, **_plain(config.model))
+    try:
+        network = _family(config).build(num_classes, **_plain(config.model))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the config's model cannot be built: {error}") from error
     network.build((None, *image_shape))
     return network
 
@@ -207,11 +220,12 @@ def _train_phase(config, family, phase, dataset, folder, callbacks, report):
     )
     if stop.received is not None:
         report(
-            f"stopped at step {int(optimizer.iterations)} and saved in "
+            f"stopped at step {trainer.step} and saved in "
             f"{checkpointing.folder / 'last'}; the same command goes on."
         )
         return 128 + stop.received
-    load_weights(network, checkpointing.folder / "best")
+    best, _ = find_checkpoint(checkpointing.folder / "best", report)
+    load_weights(network, best)
     rates = [row["images_per_second"] for row in checkpointing.history]
     write_json(
         folder / "results.json",
@@ -220,7 +234,7 @@ def _train_phase(config, family, phase, dataset, folder, callbacks, report):
             "train_seconds": read_state(checkpointing.folder / "last")["seconds"],
             "images_per_second": float(np.median(rates)),
             "best": checkpointing.best,
-            "steps": int(optimizer.iterations),
+            "steps": trainer.step,
             "parameters": network.count_params(),
             "environment": describe_environment(),
         },
@@ -352,6 +366,15 @@ def _training_speed(checkpointing):
     return seconds, float(np.median(rates))
 
 
+def _check_numbers(config):
+    """Refuses numbers of the train and eval sections that cannot be meant."""
+    for section in ("train", "eval"):
+        for name, value in _plain(config[section]).items():
+            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if is_number and not 0 < value < float("inf"):
+                raise InputError(f"{section}.{name} must be positive, got {value}.")
+
+
 def _check_batches(config, strategy):
     replicas = strategy.num_replicas_in_sync
     for name in ("train", "eval"):
@@ -404,34 +427,36 @@ def _locked(workdir):
 
 
 def _claim(workdir, config, overwrite):
-    """Writes the effective config, or compares it with the one that is there."""
+    """Writes the effective config, or compares it with that of the run in `workdir`."""
     content = json.loads(config.to_json())
     path = workdir / "config.json"
     if overwrite:
-        for entry in workdir.iterdir():
+        # Only what a run writes: the folder may hold other things.
+        for name in (*_WRITTEN, *(phase.name for phase in _family(config).phases)):
+            entry = workdir / name
             if entry.is_dir():
                 shutil.rmtree(entry)
-            elif entry.name != ".lock":
-                entry.unlink()
-    if not path.exists():
-        write_json(path, content)
-        return
-    there = json.loads(path.read_text())
-    differing = sorted(_differences(there, content))
-    if differing:
-        raise InputError(
-            f"{workdir} holds a run of another config; differing: "
-            f"{'; '.join(differing)}. Use another --workdir, or --overwrite to delete "
-            "it and start anew."
-        )
+            else:
+                entry.unlink(missing_ok=True)
+    trained = any(workdir.glob("checkpoints/*")) or any(workdir.glob("*/checkpoints/*"))
+    if trained and path.exists():
+        differing = sorted(_differences(json.loads(path.read_text()), content))
+        if differing:
+            raise InputError(
+                f"{workdir} holds a run of another config; differing: "
+                f"{'; '.join(differing)}. Use another --workdir, or --overwrite to "
+                "delete it and start anew."
+            )
+    write_json(path, content)
 
 
 def _differences(old, new, prefix=""):
+    """Yields what differs, but for where the data lie: they may have moved."""
     for key in {*old, *new}:
         left, right = old.get(key, "nothing"), new.get(key, "nothing")
         if isinstance(left, dict) and isinstance(right, dict):
             yield from _differences(left, right, f"{prefix}{key}.")
-        elif left != right:
+        elif left != right and f"{prefix}{key}" != "data.datapath":
             yield f"{prefix}{key} was {left!r}, is {right!r}"
 
 
@@ -440,8 +465,11 @@ def write_json(path, content):
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(".writing")
-    aside.write_text(json.dumps(content, indent=1))
-    aside.rename(path)
+    try:
+        aside.write_text(json.dumps(content, indent=1))
+        aside.rename(path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _warn(line):

@@ -37,4 +37,6 @@ class ReplicaSeedGenerator(keras.random.SeedGenerator):
     """
 
     def next(self, ordered=True):
-        return fold_in(tf.bitcast(super().next(ordered), tf.int32), replica_id())
+        state = super().next(ordered)  # Its dtype depends on the version of Keras.
+        seed = tf.cast(tf.math.floormod(tf.cast(state, tf.int64), 2**31 - 1), tf.int32)
+        return fold_in(seed, replica_id())

@@ -251,6 +251,7 @@ def predict(
             last = recording["probabilities"][:, -1]
             for path, probabilities, places in zip(batch, last, recording["locations"]):
                 best = int(probabilities.argmax())
+                places = np.round(places, 3) + 0.0  # No "-0.000".
                 looked = " ".join(f"({x:.3f},{y:.3f})" for x, y in places)
                 row = (path, trained.class_names[best], f"{probabilities[best]:.4f}")
                 writer.writerow((*row, looked))

@@ -9,7 +9,7 @@ from ram_tf import layers, random
 from tests.test_ops import some_images, some_locations
 
 RNG = np.random.default_rng(0)
-FAR_OUTSIDE = np.full((1, 2), 9.0, "float32")
+FAR_OUTSIDE = np.full((1, 2), 99.0, "float32")
 
 
 def relu(x):

@@ -113,8 +113,8 @@ def test_retina_averages_patches_of_several_sides(shape, options, dtype):
     glimpses = layers.Retina(**options)(images, locations)
     expected = [
         [
-            [plain_average(plain_patch(image, l, side)[0], size) for side in sides]
-            for l in places
+            [plain_average(plain_patch(image, place, side)[0], size) for side in sides]
+            for place in places
         ]
         for image, places in zip(images, locations)
     ]

@@ -15,6 +15,7 @@ flags.DEFINE_string("output", None, "CSV file; default the terminal.")
 flags.DEFINE_string("policy", "mean", "Policy that looks.")
 flags.DEFINE_integer("num_glimpses", None, "Default as trained.", lower_bound=1)
 flags.DEFINE_integer("batch_size", 64, "Images at a time.", lower_bound=1)
+flags.DEFINE_string("datapath", None, "One more image or folder.")
 
 
 def main(arguments):
@@ -22,7 +23,7 @@ def main(arguments):
 
     trained.predict(
         FLAGS.workdir,
-        arguments,
+        arguments + ([FLAGS.datapath] if FLAGS.datapath else []),
         output=FLAGS.output,
         policy=FLAGS.policy,
         num_glimpses=FLAGS.num_glimpses,
@@ -32,4 +33,4 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    command.run(main)
+    command.run(main, positional="images and folders")

@@ -357,12 +357,17 @@ def decode_image(content, name, size, channels):
     Returns:
         Array `(height, width, channels)`, uint8.
     """
+    import PIL
     from PIL import Image, ImageOps
 
     try:
         with Image.open(io.BytesIO(content)) as image:
             image.load()
             image = _to_mode(ImageOps.exif_transpose(image), channels)
+    except PIL.UnidentifiedImageError as error:
+        raise InputError(
+            f"The image '{name}' cannot be decoded: no known format. Repair or remove it."
+        ) from error
     # Pillow's decoders raise nearly anything on broken files; the cause is kept.
     except Exception as error:
         raise InputError(

@@ -6,6 +6,7 @@ aside and renamed; the one it replaces stays beside it as `<name>.previous`.
 """
 
 import hashlib
+import io
 import json
 import os
 import pathlib
@@ -14,7 +15,7 @@ import time
 
 import h5py
 import keras
-import numpy as np
+import tensorflow as tf
 
 from ram_tf.errors import InputError
 
@@ -41,10 +42,14 @@ def save_checkpoint(folder, network, optimizer, state):
     shutil.rmtree(aside, ignore_errors=True)
     try:
         aside.mkdir()
-        network.save_weights(aside / WEIGHTS)
-        with h5py.File(aside / OPTIMIZER, "w") as file:
+        # HDF5 writes to memory: it takes the process down when the disk is full.
+        files = {WEIGHTS: _Memory(), OPTIMIZER: _Memory()}
+        network.save_weights(files[WEIGHTS])
+        with h5py.File(files[OPTIMIZER], "w") as file:
             for index, variable in enumerate(optimizer.variables):
-                file[str(index)] = np.asarray(variable)
+                file[str(index)] = _read(variable)
+        for name, file in files.items():
+            (aside / name).write_bytes(file.getbuffer())
         digests = {name: _digest(aside / name) for name in (WEIGHTS, OPTIMIZER)}
         content = {"format_version": FORMAT_VERSION, "digests": digests, **state}
         (aside / STATE).write_text(json.dumps(content, indent=1))
@@ -205,13 +210,17 @@ class Checkpointing(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if batch + 1 == self.steps_per_epoch:
             return  # The end of the epoch saves, after everything else has run.
-        step = int(self.model.optimizer.iterations)
-        if step % self.every_steps == 0 or self.model.stop_training:
+        if self.model.step % self.every_steps == 0 or self.model.stop_training:
             self._save("last")
 
     def on_epoch_end(self, epoch, logs=None):
         logs = {name: float(value) for name, value in (logs or {}).items()}
         self.history.append(logs)
+        if self.monitor not in logs:
+            raise InputError(
+                f"train.monitor is {self.monitor!r}, expected one of "
+                f"{', '.join(sorted(logs))}."
+            )
         value = logs[self.monitor]
         sign = 1 if self.monitor.endswith("accuracy") else -1
         if self.best is None or sign * (value - self.best["value"]) > 0:
@@ -222,13 +231,25 @@ class Checkpointing(keras.callbacks.Callback):
     def _save(self, name):
         trainer = self.model
         state = {
-            "step": int(trainer.optimizer.iterations),
+            "step": trainer.step,
             "history": self.history,
             "best": self.best,
             "seconds": self.seconds + time.monotonic() - self._started,
-            "metrics": [float(value) for value in trainer.metrics_variables],
+            "metrics": [_read(value).item() for value in trainer.metrics_variables],
         }
         save_checkpoint(self.folder / name, trainer.network, trainer.optimizer, state)
+
+
+class _Memory(io.BytesIO):
+    """A file in memory, with the ending that Keras asks of a name."""
+
+    def __str__(self):
+        return WEIGHTS
+
+
+def _read(variable):
+    """The value of a Keras variable, on one device or mirrored on several."""
+    return tf.convert_to_tensor(variable.value).numpy()
 
 
 def _digest(path):

@@ -58,7 +58,7 @@ class Loop:
             steps=steps_per_epoch,
         )
         callbacks.on_train_begin()
-        step, last = int(trainer.optimizer.iterations), epochs * steps_per_epoch
+        step, last = trainer.step, epochs * steps_per_epoch
         iterator = None
         if step < last:
             iterator = self._distribute(batches(start_step=step, num_steps=last - step))

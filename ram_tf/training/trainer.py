@@ -65,6 +65,12 @@ class Trainer(keras.Model):
     def metrics(self):
         return list(self.trackers.values())
 
+    @property
+    def step(self):
+        """Number of training steps done."""
+        # A mirrored variable is no number, but becomes a tensor.
+        return int(tf.convert_to_tensor(self.optimizer.iterations.value))
+
     def call(self, images, training=False, seed=None):
         return self.network(
             images,
@@ -120,9 +126,12 @@ class Trainer(keras.Model):
             terms = self.phase.objective(result, labels)
             loss = mean_over_global_batch(self._weighted(terms))
             scaled = loss * scale
-        gradients = tape.gradient(
-            scaled, self.trainable_variables, unconnected_gradients="zero"
-        )
+        variables = self.trainable_variables
+        # Where nothing is decided, the location head and the baseline have none.
+        gradients = [
+            ops.zeros_like(variable) if gradient is None else gradient
+            for variable, gradient in zip(variables, tape.gradient(scaled, variables))
+        ]
         return gradients, terms, result.logits[:, -1]
 
     def _test_rollout(self, context, labels, seed):

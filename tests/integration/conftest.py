@@ -1,10 +1,12 @@
 """Real processes, as a user starts them, with settings small enough for a test."""
 
 import csv
+import dataclasses
 import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -16,7 +18,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # The default experiment, cut to what shows that everything is connected.
-TINY_CONFIG = '''
+TINY_CONFIG = """
 import ram_digits
 
 
@@ -42,83 +44,112 @@ def get_config():
     config.eval.mc_samples = 2
     config.runtime.xla = False
     return config
-'''
+"""
+
+
+@dataclasses.dataclass
+class Result:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
 
 
 class Command:
-    """A started script.
+    """A started process of a script.
 
     Args:
         script: Path from the root of the repository.
         arguments: What follows it on the command line.
-        environment: Variables that the process gets besides.
     """
 
-    def __init__(self, script, *arguments, environment=None, cwd=ROOT, **options):
+    def __init__(self, script, *arguments):
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / script), *map(str, arguments)],
-            cwd=cwd,
+            [sys.executable, script, *map(str, arguments)],
+            cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**_environment(), **(environment or {})},
-            **options,
+            env=_environment(),
         )
-
-    def finish(self, timeout=240):
-        """Waits for the end; then `status`, `out` and `err` are there."""
-        try:
-            self.out, self.err = self.process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.out, self.err = self.process.communicate()
-            raise
-        self.status = self.process.returncode
-        return self
+        self.pid = self.process.pid
 
     def wait_for(self, condition, timeout=120):
         """Polls until `condition()` holds; fails if the process ends before."""
         deadline = time.monotonic() + timeout
         while not condition():
             if self.process.poll() is not None or time.monotonic() > deadline:
-                self.process.kill()
-                self.finish()
-                pytest.fail(f"never happened: {self.out}{self.err}")
+                result = self.send(signal.SIGKILL).finish()
+                pytest.fail(f"never happened: {result.out}{result.err}")
             time.sleep(0.0005)
+        return self
 
     def send(self, number):
         self.process.send_signal(number)
         return self
 
+    def finish(self, timeout=240):
+        """Waits for the end and returns the `Result`."""
+        try:
+            out, err = self.process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
+            raise
+        return Result(self.process.returncode, out, err)
+
+
+class Server:
+    """Runs commands by `server.py`, which imports TensorFlow once for all of them."""
+
+    def __init__(self):
+        self.process = subprocess.Popen(
+            [sys.executable, pathlib.Path(__file__).with_name("server.py")],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # What importing TensorFlow prints.
+            text=True,
+            # As ram_tf.command sets it before the import.
+            env={**_environment(), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        )
+
+    def run(self, script, *arguments):
+        json.dump([script, [str(word) for word in arguments]], self.process.stdin)
+        print(file=self.process.stdin, flush=True)
+        return Result(*json.loads(self.process.stdout.readline()))
+
 
 def _environment():
-    """The environment without what pytest's own process set for TensorFlow."""
-    environment = dict(os.environ)
-    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
-    environment.pop("RAM_TF_TRACEBACK", None)
-    return environment
+    """The environment without what changes how a command reports."""
+    hidden = ("TF_CPP_MIN_LOG_LEVEL", "RAM_TF_TRACEBACK")
+    return {name: value for name, value in os.environ.items() if name not in hidden}
 
 
 @pytest.fixture(scope="session")
 def start():
-    """Returns a function that starts a script and gives its `Command`."""
+    """Returns a function that starts a fresh process and gives its `Command`."""
     return Command
 
 
 @pytest.fixture(scope="session")
 def run():
-    """Returns a function that runs a script to its end."""
-    return lambda *arguments, **options: Command(*arguments, **options).finish()
+    """Returns a function that runs a script to its end and gives its `Result`."""
+    server = Server()
+    yield server.run
+    server.process.stdin.close()
+    server.process.wait()
 
 
 @pytest.fixture(scope="session")
 def succeed(run):
     """Returns a function that runs a script that must succeed without any noise."""
 
-    def run_well(*arguments, **options):
-        command = run(*arguments, **options)
-        assert (command.status, command.err) == (0, ""), command.err + command.out
-        return command
+    def run_well(*arguments):
+        result = run(*arguments)
+        assert (result.status, result.err) == (0, ""), result.err + result.out
+        return result
 
     return run_well
 
@@ -127,24 +158,20 @@ def succeed(run):
 def refuse(run):
     """Returns a function that runs a script that must refuse in one clear line.
 
-    It returns that line. Lines of warnings may stand before it.
+    It returns that line.
     """
 
-    def run_badly(script, *arguments, **options):
-        command = run(script, *arguments, **options)
-        lines = command.err.splitlines()
-        name = pathlib.Path(script).name
-        assert command.status == 2, command.err + command.out
-        assert lines and lines[-1].startswith(f"{name}: error: "), command.err
-        assert all(line.startswith("warning: ") for line in lines[:-1]), command.err
-        return lines[-1]
+    def run_badly(script, *arguments):
+        result = run(script, *arguments)
+        assert_refused(script, result)
+        return result.err
 
     return run_badly
 
 
 @pytest.fixture(scope="session")
 def tiny_config(tmp_path_factory):
-    """Path of a config that trains in seconds, with another that it builds on."""
+    """Path of a config that trains in seconds, beside the one that it builds on."""
     folder = tmp_path_factory.mktemp("configs")
     shutil.copy(ROOT / "configs" / "ram_digits.py", folder)
     path = folder / "tiny.py"
@@ -153,11 +180,22 @@ def tiny_config(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def trained(tiny_config, succeed, tmp_path_factory):
-    """A finished run of the tiny config: its workdir. Not to be written to."""
+def trained(tiny_config, start, tmp_path_factory):
+    """The workdir of a finished run of the tiny config. Not to be written to."""
     workdir = tmp_path_factory.mktemp("trained") / "run"
-    succeed("train.py", f"--config={tiny_config}", f"--workdir={workdir}")
+    result = start(
+        "train.py", f"--config={tiny_config}", f"--workdir={workdir}"
+    ).finish()
+    assert (result.status, result.err) == (0, "")
     return workdir
+
+
+def assert_refused(script, result):
+    """Status 2 and one line on stderr, whatever it is about."""
+    name = pathlib.Path(script).name
+    assert result.status == 2, result.err + result.out
+    assert result.err.startswith(f"{name}: error: "), result.err
+    assert result.err.count("\n") == 1 and result.err.endswith("\n"), result.err
 
 
 def read_state(checkpoint):
@@ -198,7 +236,9 @@ def assert_same_arrays(path, other):
 def assert_same_run(workdir, reference):
     """Weights, optimizer, history and results of two runs are the same numbers."""
     for name in ("last", "best"):
-        ours, theirs = (folder / "checkpoints" / name for folder in (workdir, reference))
+        ours, theirs = (
+            folder / "checkpoints" / name for folder in (workdir, reference)
+        )
         assert read_state(ours)["step"] == read_state(theirs)["step"] > 0
         for file in ("model.weights.h5", "optimizer.h5"):
             assert_same_arrays(ours / file, theirs / file)

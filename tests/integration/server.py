@@ -1,7 +1,7 @@
 """Runs scripts in forked processes, so that TensorFlow is imported only once.
 
-Reads a line of JSON for each command, `[script, arguments, environment]`, and answers
-with a line, `[status, out, err]`. Forking is safe because nothing here has touched a
+Reads a line of JSON for each command, `[script, arguments]`, and answers with a line,
+`[status, out, err]`. Forking is safe because nothing here has touched a
 device yet; each command is a process of its own.
 """
 
@@ -18,15 +18,14 @@ from ram_tf import benchmark, experiment, trained  # noqa: F401 - what takes lon
 warnings.filterwarnings("ignore", category=DeprecationWarning)  # of fork with threads
 
 
-def execute(script, arguments, environment):
+def execute(script, arguments):
     """Becomes the script."""
-    os.environ.update(environment)
     sys.argv[:] = [script, *arguments]
     sys.path[0] = str(pathlib.Path(script).parent)
     runpy.run_path(script, run_name="__main__")
 
 
-def run(script, arguments, environment):
+def run(script, arguments):
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         child = os.fork()
         if not child:
@@ -35,7 +34,7 @@ def run(script, arguments, environment):
             os.dup2(err.fileno(), 2)
             status = 1
             try:
-                execute(script, arguments, environment)
+                execute(script, arguments)
                 status = 0
             except SystemExit as end:
                 status = end.code or 0
@@ -48,7 +47,11 @@ def run(script, arguments, environment):
         _, status = os.waitpid(child, 0)
         out.seek(0)
         err.seek(0)
-        return os.waitstatus_to_exitcode(status), out.read().decode(), err.read().decode()
+        return (
+            os.waitstatus_to_exitcode(status),
+            out.read().decode(),
+            err.read().decode(),
+        )
 
 
 for line in sys.stdin:

@@ -1,0 +1,258 @@
+"""Input that cannot be used: one clear line, status 2, nothing lost."""
+
+import gzip
+import json
+import re
+import resource
+import shutil
+import signal
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.integration.conftest import ROOT, assert_refused, read_state
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("--config.train.epoch=3", "no key 'epoch': did you mean 'epochs'?"),
+        ("--config.trian.epochs=3", "no key 'trian': did you mean 'train'?"),
+        ("--config.colour=3", "no key 'colour'"),
+        ("--config.train.epochs=three", "train.epochs=three: invalid literal for int"),
+        ("--config.train=3", "config.train=3"),
+        ("--lr=fast", "train.learning_rate=fast: could not convert"),
+        ("--lr", "train.learning_rate"),
+        ("--epocs=3", "Unknown command line flag 'epocs'"),
+        ("epochs=3", "unexpected argument 'epochs=3'"),
+    ],
+)
+def test_a_wrong_flag_is_named(override, expected, refuse, tmp_path):
+    assert expected in refuse("train.py", f"--workdir={tmp_path}/run", override)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("def get_config(:", "SyntaxError: .* line 1"),
+        ("rate = 1", "no attribute 'get_config'"),
+        ("import nothing_here", "No module named 'nothing_here'"),
+        ("def get_config():\n    return 1 / 0", "division by zero"),
+        ("just words", "SyntaxError"),
+    ],
+)
+def test_a_broken_config_file_is_explained(content, expected, refuse, tmp_path):
+    path = tmp_path / "broken.py"
+    path.write_text(content)
+    line = refuse("train.py", f"--config={path}", f"--workdir={tmp_path}/run")
+    assert re.search(expected, line)
+
+
+@pytest.mark.parametrize("word", ["--config=nowhere.py", "--config", "--config=/tmp"])
+def test_a_missing_config_file_is_named(word, refuse):
+    assert "no config file" in refuse("train.py", word)
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("--config.family=cat", "unknown family 'cat'"),
+        ("--config.data.name=cats", "no data set 'cats'. Known: "),
+        ("--config.data.digit_size=30", "canvas of 20 x 20 pixels is smaller"),
+        ("--config.data.canvas=(0,3)", "`data.canvas` must be"),
+        ("--config.data.validation_fraction=2.0", "between 0 and 1"),
+        ("--strategy=many", "unknown runtime.strategy 'many'"),
+        ("--mixed_precision=float8", "unknown runtime.mixed_precision 'float8'"),
+        ("--batch=5000", "batch of 5000 is larger"),
+        ("--batch=0", "batch size must be positive"),
+        ("--batchv=0", "batch size must be positive"),
+        ("--config.model.core.kind=tree", "unknown model.core.kind 'tree'"),
+        ("--config.train.schedule.kind=steep", "unknown train.schedule.kind 'steep'"),
+        ("--config.train.schedule.kind=plateau", "does not fit its options"),
+        ("--pretrain_checkpoint=nowhere", "no checkpoint nowhere"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named(
+    override, expected, tiny_config, refuse, tmp_path
+):
+    workdir = tmp_path / "run"
+    assert expected in refuse(
+        "train.py", f"--config={tiny_config}", f"--workdir={workdir}", override
+    )
+    assert not (workdir / "checkpoints").exists()
+
+
+def test_weights_of_another_model_are_refused(tiny_config, trained, refuse, tmp_path):
+    line = refuse(
+        "train.py",
+        f"--config={tiny_config}",
+        f"--workdir={tmp_path}/run",
+        "--config.model.core.units=9",
+        f"--pretrain_checkpoint={trained}",
+    )
+    assert "do not fit this model" in line and "variables" in line
+
+
+def test_data_that_are_missing_are_named_with_their_source(refuse, tmp_path):
+    mnist = (f"--config={ROOT}/configs/ram_mnist.py", f"--workdir={tmp_path}/run")
+    line = refuse("train.py", *mnist, f"--datapath={tmp_path}/nowhere")
+    assert f"'{tmp_path}/nowhere'" in line
+
+
+def test_a_truncated_archive_is_named(real_data, refuse, tmp_path):
+    for path in real_data("mnist").iterdir():
+        if path.suffix == ".gz":
+            shutil.copy(path, tmp_path)
+    archive = tmp_path / "train-images-idx3-ubyte.gz"
+    if not archive.exists():
+        with gzip.open(archive, "w") as file:
+            file.write(b"cut short")
+    else:
+        archive.write_bytes(archive.read_bytes()[:1000])
+    line = refuse(
+        "train.py",
+        f"--config={ROOT}/configs/ram_mnist.py",
+        f"--workdir={tmp_path}/run",
+        f"--datapath={tmp_path}",
+    )
+    assert str(archive) in line and "cut short" in line
+
+
+def test_an_image_that_does_not_decode_is_named(refuse, tmp_path):
+    for name in ("cats", "dogs"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(4):
+            pixels = np.full((20, 30, 3), 50 * number, np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "data" / name / f"{number}.png")
+    (tmp_path / "data" / "dogs" / "2.png").write_bytes(b"not a picture")
+    line = refuse(
+        "train.py",
+        f"--config={ROOT}/configs/ram_folder.py",
+        f"--workdir={tmp_path}/run",
+        f"--datapath={tmp_path}/data",
+    )
+    assert "'dogs/2.png' cannot be decoded" in line
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "expected"),
+    [
+        ("evaluate", [], "--workdir must have a value"),
+        ("evaluate", ["--num_glimpses=x"], "--num_glimpses takes positive integers"),
+        ("evaluate", ["--num_glimpses=2,0"], "got '2,0'"),
+        (
+            "evaluate",
+            ["--policy=best"],
+            "unknown policy 'best': this model has learned",
+        ),
+        ("evaluate", ["--policy="], "unknown policy ''"),
+        ("evaluate", ["--checkpoint=first"], "no checkpoint first: expected a folder"),
+        ("evaluate", ["--seeds=0"], "--seeds=0"),
+        ("evaluate", ["--split=train"], "<test|validation>"),
+        ("evaluate", ["more"], "unexpected argument 'more'"),
+        ("visualize", ["--output={tmp}/x.foo"], "name ending in one of"),
+        ("visualize", ["--output={tmp}/x.png", "--kind=eig"], "--kind=eig"),
+        ("visualize", ["--output={tmp}/x.png", "--policy=best"], "unknown policy"),
+        ("visualize", ["--output={tmp}/x.png", "--images=no.png"], "no.png"),
+        ("visualize", [], "--output must have a value"),
+        ("predict", [], "no image given"),
+        ("predict", ["no.png"], "no image file no.png"),
+        ("predict", ["{tmp}"], "no image in {tmp}: expected files ending in"),
+        ("predict", ["{tmp}/text.txt"], "text.txt' cannot be decoded"),
+    ],
+)
+def test_what_a_tool_cannot_use_is_named(
+    script, arguments, expected, trained, refuse, tmp_path
+):
+    (tmp_path / "text.txt").write_text("hello")
+    arguments = [word.format(tmp=tmp_path) for word in arguments]
+    if "--workdir" not in expected:
+        arguments.append(f"--workdir={trained}")
+    line = refuse(f"tools/{script}.py", *arguments)
+    assert expected.format(tmp=tmp_path) in line
+
+
+@pytest.mark.parametrize("script", ["evaluate", "visualize", "predict"])
+def test_a_folder_that_is_no_workdir_is_named(script, refuse, tmp_path):
+    picture = tmp_path / "x.png"
+    Image.new("L", (20, 20)).save(picture)
+    more = {"visualize": [f"--output={tmp_path}/y.png"], "predict": [str(picture)]}
+    line = refuse(f"tools/{script}.py", f"--workdir={tmp_path}", *more.get(script, []))
+    assert f"cannot read {tmp_path}/config.json" in line and "train.py" in line
+
+
+@pytest.mark.parametrize("size", ["20", "20,20,1", "x,y", "0,5"])
+def test_an_image_size_is_two_numbers(size, tiny_config, refuse):
+    line = refuse(
+        "tools/benchmark.py", f"--config={tiny_config}", f"--image_size={size}"
+    )
+    assert "--image_size takes 2 positive integers" in line
+
+
+def test_predictions_are_replaced_by_whole_ones_only(trained, refuse, tmp_path):
+    Image.new("L", (20, 20)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"not a picture")
+    output = tmp_path / "out" / "predictions.csv"
+    output.parent.mkdir()
+    output.write_text("kept")
+    line = refuse(
+        "tools/predict.py",
+        f"--workdir={trained}",
+        tmp_path,
+        f"--output={output}",
+        "--batch_size=1",
+    )
+    assert "b.png" in line
+    assert output.read_text() == "kept" and len(list(output.parent.iterdir())) == 1
+
+
+def test_a_loss_that_explodes_stops_the_run_and_names_the_step(
+    tiny_config, refuse, tmp_path
+):
+    workdir = tmp_path / "run"
+    line = refuse(
+        "train.py",
+        f"--config={tiny_config}",
+        f"--workdir={workdir}",
+        "--lr=1e30",
+        "--config.train.clip_norm=1e30",
+        "--config.train.checkpoint_every_steps=1",
+    )
+    step = int(re.search(r"the loss was not finite at step (\d+)", line)[1])
+    assert "train.learning_rate" in line
+    assert read_state(workdir / "checkpoints" / "last")["step"] == step - 1
+    assert not (workdir / "results.json").exists()
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_whole(tiny_config, start, tmp_path):
+    workdir = tmp_path / "run"
+    last = workdir / "checkpoints" / "last"
+    command = start("train.py", f"--config={tiny_config}", f"--workdir={workdir}")
+    command.wait_for(lambda: read_state(last)["step"])
+    # As if the disk were full from now on: no file may grow past 1 kB.
+    resource.prlimit(command.pid, resource.RLIMIT_FSIZE, (1000, 1000))
+    result = command.finish()
+    assert_refused("train.py", result)
+    assert "File too large" in result.err
+    assert not list(workdir.rglob("*.writing"))
+    state = json.loads((last / "state.json").read_text())
+    assert state["step"] > 0
+
+
+@pytest.mark.slow
+def test_a_glimpse_larger_than_the_image_is_only_a_warning(
+    tiny_config, start, tmp_path
+):
+    workdir = tmp_path / "run"
+    command = start(
+        "train.py",
+        f"--config={tiny_config}",
+        f"--workdir={workdir}",
+        "--config.model.retina.size=30",
+    )
+    command.wait_for((workdir / "checkpoints" / "last").exists)
+    result = command.send(signal.SIGTERM).finish()
+    assert (result.status, result.err) == (143, "")
+    assert "warning: a patch of 60 pixels is larger than the image" in result.out

@@ -1,0 +1,195 @@
+"""Stopped anywhere and started again, a run ends with the same numbers."""
+
+import os
+import shutil
+import signal
+import time
+
+import pytest
+
+from tests.integration.conftest import (
+    assert_refused,
+    assert_same_run,
+    read_rows,
+    read_state,
+)
+
+
+def _step(workdir):
+    return read_state(workdir / "checkpoints" / "last")["step"]
+
+
+def _kill_after_checkpoint(command, workdir):
+    """Kills as soon as a checkpoint inside an epoch is there."""
+    before = _step(workdir)
+    command.wait_for(lambda: _step(workdir) > before and _step(workdir) % 7)
+    return command.send(signal.SIGKILL).finish()
+
+
+def _kill_between_epochs(command, workdir):
+    """Kills when validation is done and reported, and nothing of it saved."""
+    events = workdir / "tensorboard" / "validation"
+    before = len(list(events.glob("*")))
+    command.wait_for(lambda: len(list(events.glob("*"))) > before)
+    return command.send(signal.SIGKILL).finish()
+
+
+def _kill_while_writing(command, workdir):
+    """Kills while the folder of a checkpoint that is being written is there."""
+
+    def writing():
+        return any(
+            (workdir / "checkpoints" / f"{name}.writing").exists()
+            for name in ("last", "best")
+        )
+
+    while True:
+        command.wait_for(writing).send(signal.SIGSTOP)
+        time.sleep(0.01)  # Until it has stopped.
+        if writing():
+            return command.send(signal.SIGKILL).finish()
+        command.send(signal.SIGCONT)
+
+
+def _truncate(path):
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def test_a_run_stopped_in_every_way_ends_with_the_same_numbers(
+    tiny_config, trained, start, run, tmp_path
+):
+    workdir = tmp_path / "run"
+    arguments = ("train.py", f"--config={tiny_config}", f"--workdir={workdir}")
+    last = workdir / "checkpoints" / "last"
+
+    for stop in (_kill_after_checkpoint, _kill_between_epochs):
+        result = stop(start(*arguments), workdir)
+        assert result.status == -signal.SIGKILL
+    assert _step(workdir) == 6
+
+    # A damaged checkpoint: the one before it, at step 3, is there.
+    _truncate(last / "model.weights.h5")
+    result = _kill_while_writing(start(*arguments), workdir)
+    assert result.status == -signal.SIGKILL
+
+    # A clean stop; while the run holds the workdir, no other may.
+    before = _step(workdir)
+    command = start(*arguments).wait_for(lambda: _step(workdir) > before)
+    command.send(signal.SIGSTOP)
+    second = run(*arguments)
+    assert_refused("train.py", second)
+    assert f"another process is training in {workdir}" in second.err
+    result = command.send(signal.SIGTERM).send(signal.SIGCONT).finish()
+    assert (result.status, result.err) == (143, "")
+    assert "resuming from step 3 " in result.out
+    assert f"falling back to {last}.previous (step 3)" in result.out
+    assert f"stopped at step {_step(workdir)} and saved in {last}" in result.out
+
+    _truncate(last / "state.json")
+    result = start(*arguments).wait_for(lambda: _step(workdir)).finish()
+    assert (result.status, result.err) == (0, "")
+    assert f"checkpoint {last} is damaged" in result.out
+    assert f"falling back to {last}.previous" in result.out
+    assert not list(workdir.rglob("*.writing"))
+    assert_same_run(workdir, trained)
+
+
+def test_an_interrupt_stops_cleanly_and_overwrite_starts_anew(
+    tiny_config, trained, start, tmp_path
+):
+    workdir = tmp_path / "run"
+    shutil.copytree(trained, workdir)
+    arguments = (f"--config={tiny_config}", f"--workdir={workdir}", "--overwrite")
+    command = start("train.py", *arguments)
+    command.wait_for(lambda: not (workdir / "results.json").exists())
+    command.wait_for(lambda: _step(workdir))
+    result = command.send(signal.SIGINT).finish()
+    assert (result.status, result.err) == (130, "")
+    assert "the same command goes on" in result.out
+    assert "resuming" not in result.out
+    assert 0 < _step(workdir) < 28
+    assert not (workdir / "results.json").exists()
+
+
+def test_a_finished_run_only_reports(tiny_config, trained, succeed, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(trained, workdir)
+    kept = {
+        path: path.stat().st_mtime_ns for path in (workdir / "checkpoints").rglob("*")
+    }
+    result = succeed("train.py", f"--config={tiny_config}", f"--workdir={workdir}")
+    assert "test accuracy" in result.out and f"wrote {workdir}" in result.out
+    assert "Epoch" not in result.out
+    assert kept == {path: path.stat().st_mtime_ns for path in kept}
+    assert_same_run(workdir, trained)
+
+
+def test_a_changed_config_is_refused_with_the_keys_that_differ(
+    tiny_config, trained, refuse
+):
+    line = refuse(
+        "train.py",
+        f"--config={tiny_config}",
+        f"--workdir={trained}",
+        "--lr=0.5",
+        "--config.model.core.units=32",
+    )
+    assert "model.core.units was 16, is 32" in line
+    assert "train.learning_rate was 0.001, is 0.5" in line
+    assert "--overwrite" in line and "train.epochs" not in line
+
+
+def test_without_a_whole_checkpoint_a_run_stops_in_one_line(
+    tiny_config, trained, run, tmp_path
+):
+    workdir = tmp_path / "run"
+    shutil.copytree(trained, workdir)
+    (workdir / "results.json").unlink()
+    for name in ("last", "last.previous"):
+        _truncate(workdir / "checkpoints" / name / "model.weights.h5")
+    result = run("train.py", f"--config={tiny_config}", f"--workdir={workdir}")
+    assert_refused("train.py", result)
+    assert "no whole checkpoint" in result.err and "--overwrite" in result.err
+    assert len(read_rows(workdir / "metrics.csv")) == 4
+
+
+DECIDING = """
+import tiny
+
+
+def get_config():
+    config = tiny.get_config()
+    config.train.schedule = {
+        "kind": "plateau",
+        "monitor": "val_loss",
+        "factor": 0.5,
+        "patience": 1,
+        "min_delta": 0.0,
+        "minimum": 0.0,
+    }
+    config.train.learning_rate = 0.05
+    config.train.early_stopping_patience = 3
+    config.train.epochs = 12
+    return config
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "stop", [_kill_after_checkpoint, _kill_while_writing, _kill_between_epochs]
+)
+def test_a_plateau_schedule_and_early_stopping_resume_exactly(
+    stop, tiny_config, succeed, start, tmp_path
+):
+    config = tiny_config.with_name("deciding.py")
+    config.write_text(DECIDING)
+    reference, workdir = tmp_path / "reference", tmp_path / "run"
+    succeed("train.py", f"--config={config}", f"--workdir={reference}")
+    rates = {row["learning_rate"] for row in read_rows(reference / "metrics.csv")}
+    assert len(rates) > 1
+    assert len(read_rows(reference / "metrics.csv")) < 12
+    arguments = ("train.py", f"--config={config}", f"--workdir={workdir}")
+    for _ in range(3):
+        assert stop(start(*arguments), workdir).status == -signal.SIGKILL
+    succeed(*arguments)
+    assert_same_run(workdir, reference)

@@ -1,0 +1,43 @@
+"""Every config file builds its model, and says how it is run."""
+
+import importlib.util
+import sys
+
+import pytest
+
+from ram_tf import experiment
+from ram_tf.families import FAMILIES
+from ram_tf.training.optimizers import make_optimizer
+from tests.conftest import ROOT
+
+FILES = sorted((ROOT / "configs").glob("*.py"))
+SECTIONS = {"family", "data", "model", "policy", "phases", "train", "eval", "runtime"}
+
+
+def load(path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path, str(path.parent)])
+    specification = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_config_builds(path, monkeypatch):
+    module = load(path, monkeypatch)
+    assert "Command: python train.py" in module.__doc__
+    config = module.get_config()
+    assert set(config) == SECTIONS
+    network = experiment.build_network(config, (41, 43, 3), 5)
+    assert network.count_params() > 0
+    assert {"learned", "mean", "random"} <= set(experiment.build_policies(config))
+    for phase in FAMILIES[config.family].phases:
+        trainer = experiment.build_trainer(config, phase, network)
+        assert trainer.num_glimpses == config.train.num_glimpses
+    optimizer, _ = make_optimizer(
+        config.train.learning_rate,
+        config.train.schedule.to_dict(),
+        total_steps=10,
+        steps_per_epoch=5,
+    )
+    assert float(optimizer.learning_rate) == pytest.approx(config.train.learning_rate)

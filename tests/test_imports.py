@@ -1,0 +1,115 @@
+"""Imports point one way: ops -> layers -> models, and nothing points back."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+
+LOW = ("errors", "random", "ops")
+# Each part and all that it may import of ours; the rest of `ram_tf` is the top.
+ALLOWED = {
+    "errors": (),
+    "random": (),
+    "ops": (),
+    "layers": LOW,
+    "models": (*LOW, "layers"),
+    "policies": ("errors", "random", "ops", "models.outputs"),
+    "objectives": ("errors", "random", "ops", "models.outputs"),
+    "phases": ("policies", "objectives"),
+    "families": ("models", "phases", "policies"),
+    "metrics": ("errors",),
+    "data": ("errors",),
+    "visualization": ("errors", "random"),
+    "evaluation": (*LOW, "metrics", "models"),
+    "training": (*LOW, "models", "phases", "metrics", "visualization"),
+    "command": ("errors",),
+}
+MAY_SEE_A_CONFIG = {"experiment", "trained", "tuning", "command"}
+
+
+def imported(path):
+    """Yields the full names of all that a file imports, also inside functions."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path} has a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def our_modules(root):
+    """Returns dotted name below `ram_tf` -> file."""
+    files = sorted((root / "ram_tf").rglob("*.py"))
+    names = [file.relative_to(root / "ram_tf").with_suffix("").parts for file in files]
+    modules = {
+        ".".join(name).removesuffix("__init__").rstrip("."): file
+        for name, file in zip(names, files)
+    }
+    assert len(modules) > 30
+    return modules
+
+
+def is_part_of(name, part):
+    return name == part or name.startswith(f"{part}.")
+
+
+@pytest.mark.parametrize("part", ALLOWED)
+def test_a_part_imports_only_what_lies_below_it(root, part):
+    modules = {n: f for n, f in our_modules(root).items() if is_part_of(n, part)}
+    assert modules
+    for name, file in modules.items():
+        for target in imported(file):
+            if not is_part_of(target, "ram_tf"):
+                continue
+            target = target.removeprefix("ram_tf").lstrip(".")
+            allowed = (part, *ALLOWED[part])
+            assert any(is_part_of(target, other) for other in allowed), (
+                f"{name} imports {target}"
+            )
+
+
+def test_the_table_names_parts_that_exist(root):
+    modules = our_modules(root)
+    assert set(ALLOWED) <= set(modules)
+    assert {"ops", "layers", "models", "policies", "objectives"} <= set(ALLOWED)
+
+
+def test_the_package_does_not_know_its_scripts_and_configs(root):
+    outside = [p.stem for p in root.glob("*.py")] + ["configs", "tools", "tests"]
+    outside += [path.stem for path in (root / "configs").glob("*.py")]
+    assert {"train", "ram_digits"} <= set(outside)
+    for name, file in our_modules(root).items():
+        for target in imported(file):
+            assert target.split(".")[0] not in outside, f"{name} imports {target}"
+
+
+def test_configs_stop_at_the_top(root):
+    seeing = {
+        name
+        for name, file in our_modules(root).items()
+        if any(is_part_of(target, "ml_collections") for target in imported(file))
+    }
+    assert seeing
+    assert seeing <= MAY_SEE_A_CONFIG
+
+
+def test_scripts_leave_flags_out_of_the_package(root):
+    with_flags = {
+        name
+        for name, file in our_modules(root).items()
+        if any(is_part_of(target, "absl") for target in imported(file))
+    }
+    assert with_flags == {"command"}
+
+
+@pytest.mark.parametrize("module", ["ram_tf", "ram_tf.command", "ram_tf.errors"])
+def test_flags_are_parsed_before_tensorflow_is_imported(root, module):
+    code = (
+        f"import sys, {module}; "
+        "print([m for m in ('tensorflow', 'keras', 'matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "[]", done.stderr

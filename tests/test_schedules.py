@@ -1,0 +1,254 @@
+import contextlib
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ram_tf import data, layers, models, phases, policies
+from ram_tf.errors import InputError
+from ram_tf.training.checkpointing import Checkpointing, load_weights
+from ram_tf.training.loop import Loop
+from ram_tf.training.optimizers import SCHEDULES, make_optimizer
+from ram_tf.training.trainer import Trainer
+
+COSINE = {"kind": "cosine", "warmup_steps": 0, "minimum": 0.0}
+WARM = {"kind": "cosine", "warmup_steps": 20, "minimum": 0.01}
+EXPONENTIAL = {"kind": "exponential", "rate": 0.97, "every_steps": 10, "minimum": 0.05}
+EPOCH = {"kind": "epoch", "rate": 0.5, "minimum": 0.02}
+PLATEAU = {
+    "kind": "plateau",
+    "monitor": "loss",
+    "factor": 0.5,
+    "patience": 2,
+    "min_delta": 100.0,  # Nothing counts as better, so every patience runs out.
+    "minimum": 0.0,
+}
+
+
+def make(schedule, learning_rate=0.1):
+    return make_optimizer(learning_rate, schedule, total_steps=100, steps_per_epoch=10)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "step", "expected"),
+    [
+        ({"kind": "constant"}, 0, 0.1),
+        ({"kind": "constant"}, 99, 0.1),
+        (COSINE, 0, 0.1),
+        (COSINE, 25, 0.1 * (1 + math.cos(math.pi / 4)) / 2),
+        (COSINE, 50, 0.05),
+        (COSINE, 100, 0.0),
+        (COSINE, 1000, 0.0),
+        (WARM, 0, 0.0),
+        (WARM, 10, 0.05),
+        (WARM, 20, 0.1),
+        (WARM, 60, 0.055),  # Half way down from 0.1 to 0.01.
+        (WARM, 100, 0.01),
+        (EXPONENTIAL, 0, 0.1),
+        (EXPONENTIAL, 5, 0.1 * 0.97**0.5),
+        (EXPONENTIAL, 10, 0.097),
+        (EXPONENTIAL, 20, 0.1 * 0.97**2),
+        (EXPONENTIAL, 1000, 0.05),
+        (EPOCH, 0, 0.1),
+        (EPOCH, 9, 0.1),
+        (EPOCH, 10, 0.05),
+        (EPOCH, 29, 0.025),
+        (EPOCH, 30, 0.02),
+        (EPOCH, 99, 0.02),
+        (PLATEAU, 99, 0.1),
+    ],
+)
+def test_the_learning_rate_at_a_step(schedule, step, expected):
+    optimizer, _ = make(schedule)
+    optimizer.build([keras.Variable(0.0)])
+    optimizer.iterations.assign(step)
+    assert float(optimizer.learning_rate) == pytest.approx(expected, abs=1e-7)
+
+
+def test_every_kind_has_its_values_checked():
+    kinds = {s["kind"] for s in (COSINE, EXPONENTIAL, EPOCH, PLATEAU)}
+    assert kinds | {"constant"} == set(SCHEDULES)
+
+
+@pytest.mark.parametrize(
+    ("monitor", "values", "expected"),
+    [
+        ("val_loss", [3, 2, 1, 1, 1, 1], [1, 1, 1, 1, 0.5, 0.5]),
+        ("val_loss", [1, 1, 1, 1, 1, 1], [1, 1, 0.5, 0.5, 0.25, 0.25]),
+        ("val_accuracy", [1, 2, 3, 2, 2, 4], [1, 1, 1, 1, 0.5, 0.5]),
+        ("val_accuracy", [4, 3, 2, 1, 0, 0], [1, 1, 0.5, 0.5, 0.3, 0.3]),
+    ],
+)
+def test_a_plateau_lowers_the_rate_after_its_patience(monitor, values, expected):
+    minimum = 0.3 if expected[-1] == 0.3 else 0.0
+    schedule = {**PLATEAU, "monitor": monitor, "min_delta": 0.5, "minimum": minimum}
+    optimizer, (callback,) = make(schedule, learning_rate=1.0)
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.compile(optimizer)
+    callback.set_model(model)
+    callback.on_train_begin()
+    found = []
+    for epoch, value in enumerate(values):
+        callback.on_epoch_end(epoch, {monitor: float(value)})
+        found.append(float(optimizer.learning_rate))
+    assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "word"),
+    [
+        ({"kind": "linear"}, "linear"),
+        ({"kind": "constant", "warmup_steps": 3}, "warmup_steps"),
+        ({**COSINE, "decay": 3}, "decay"),
+        ({"kind": "cosine", "minimum": 0.0}, "warmup_steps"),
+        ({"kind": "exponential", "rate": 0.9}, "every_steps"),
+        ({**PLATEAU, "cooldown": 1}, "cooldown"),
+    ],
+)
+def test_a_schedule_that_cannot_be_used_is_an_input_error(schedule, word):
+    with pytest.raises(InputError, match=word):
+        make(schedule)
+
+
+@pytest.mark.parametrize("schedule", [COSINE, PLATEAU])
+def test_a_schedule_is_not_changed_by_its_use(schedule):
+    before = dict(schedule)
+    make(schedule)
+    assert schedule == before
+
+
+@pytest.mark.parametrize(
+    ("policy", "scaled"), [("float32", False), ("mixed_float16", True)]
+)
+def test_the_loss_is_scaled_under_half_precision_alone(policy, scaled):
+    keras.config.set_dtype_policy(policy)
+    optimizer, _ = make(COSINE)
+    assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer) == scaled
+
+
+# Resuming
+
+
+@contextlib.contextmanager
+def eagerly():
+    """Tracing a graph takes longer than the few steps of these runs."""
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+class Recorder(keras.callbacks.Callback):
+    """Notes the learning rate after every epoch, and stops at a step if told to."""
+
+    def __init__(self, stop_at=None):
+        super().__init__()
+        self.stop_at = stop_at
+        self.rates = {}
+
+    def on_train_batch_end(self, batch, logs=None):
+        if int(self.model.optimizer.iterations) == self.stop_at:
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.on_train_batch_end(None)
+        self.rates[epoch] = float(self.model.optimizer.learning_rate)
+
+
+STEPS_PER_EPOCH, EPOCHS = 2, 6
+
+
+def train(folder, early_stopping, stop_at=None):
+    """Trains a tiny model up to `EPOCHS`, going on from what lies in `folder`."""
+    keras.utils.set_random_seed(3)
+    dataset = data.synthetic(num_train=40, num_test=4, image_size=20, num_classes=2)
+    network = models.RAM(
+        2,
+        retina=layers.Retina(4),
+        glimpse_network=layers.MlpGlimpse(4, 4, 4),
+        core=layers.RectifierCell(4),
+    )
+    network.build((None, *dataset.image_shape))
+    phase = phases.RAM_PHASES[0]
+    trainer = Trainer(network, phase, policies.GaussianPolicy(), 2, xla=False)
+    optimizer, decisive = make_optimizer(
+        0.01, PLATEAU, total_steps=12, steps_per_epoch=STEPS_PER_EPOCH
+    )
+    optimizer.build(trainer.trainable_variables)
+    trainer.compile(optimizer=optimizer, jit_compile=False)
+    if early_stopping:
+        never_better = keras.callbacks.EarlyStopping(
+            "loss", min_delta=100.0, patience=3, mode="min"
+        )
+        decisive = [*decisive, never_better]
+    recorder = Recorder(stop_at)
+    checkpointing = Checkpointing(
+        folder,
+        every_steps=100,
+        steps_per_epoch=STEPS_PER_EPOCH,
+        monitor="loss",
+        replayed=decisive,
+        report=lambda line: None,
+    )
+    with eagerly():
+        Loop(trainer, tf.distribute.get_strategy()).train(
+            lambda start_step, num_steps: dataset.train_batches(
+                8, seed=0, start_step=start_step, num_steps=num_steps
+            ),
+            epochs=EPOCHS,
+            steps_per_epoch=STEPS_PER_EPOCH,
+            callbacks=[*decisive, recorder, checkpointing],
+        )
+    return trainer, recorder.rates, checkpointing.history
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["plateau", "both"])
+def uninterrupted(request, tmp_path_factory):
+    """A whole run with the plateau schedule, and with early stopping too."""
+    folder = tmp_path_factory.mktemp("whole")
+    return request.param, folder, *train(folder, request.param)
+
+
+@pytest.mark.parametrize("stop_at", [4, 7], ids=["between epochs", "in an epoch"])
+def test_a_resumed_run_decides_what_an_uninterrupted_one_does(
+    tmp_path, uninterrupted, stop_at
+):
+    early_stopping, _, whole, rates, history = uninterrupted
+    assert len(history) == (4 if early_stopping else EPOCHS)
+    assert len(set(rates.values())) >= 2
+    stopped, first_rates, _ = train(tmp_path, early_stopping, stop_at)
+    assert int(stopped.optimizer.iterations) == stop_at
+    resumed, later_rates, resumed_history = train(tmp_path, early_stopping)
+    assert later_rates
+    assert {**first_rates, **later_rates} == rates
+    assert len(resumed_history) == len(history)
+    for ours, theirs in zip(resumed_history, history):
+        assert ours["loss"] == theirs["loss"]
+        assert ours["learning_rate"] == theirs["learning_rate"]
+    weights = resumed.network.get_weights(), whole.network.get_weights()
+    for ours, theirs in zip(*weights):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_finished_run_stays_finished(uninterrupted):
+    early_stopping, folder, first, _, history = uninterrupted
+    again, rates, same_history = train(folder, early_stopping)
+    assert rates == {}
+    assert same_history == history
+    assert int(again.optimizer.iterations) == int(first.optimizer.iterations)
+
+
+def test_the_best_checkpoint_holds_the_weights_of_the_best_epoch(tmp_path):
+    trainer, _, history = train(tmp_path, early_stopping=False, stop_at=4)
+    losses = [row["loss"] for row in history]
+    assert len(losses) == 2
+    assert losses[1] != losses[0]
+    last = trainer.network.get_weights()
+    load_weights(trainer.network, tmp_path / "best")
+    same = all(
+        np.array_equal(a, b) for a, b in zip(trainer.network.get_weights(), last)
+    )
+    assert same == (losses[1] < losses[0])
