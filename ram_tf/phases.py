@@ -18,6 +18,8 @@ class Phase:
         weights: One weight per term.
         frozen: Attributes of the network that do not train.
         starts_from: Name of the phase whose weights this one starts from, or `None`.
+        classified: How many of the last glimpses the objective needs logits of, or
+            `None`, all. Training leaves out the others.
     """
 
     name: str
@@ -26,6 +28,7 @@ class Phase:
     weights: Mapping[str, float]
     frozen: tuple[str, ...] = ()
     starts_from: str | None = None
+    classified: int | None = None
 
 
 RAM_PHASES = (
@@ -34,5 +37,6 @@ RAM_PHASES = (
         policy=policies.GaussianPolicy,
         objective=objectives.ram_objective,
         weights={"classification": 1.0, "baseline": 1.0, "reinforce": 1.0},
+        classified=1,
     ),
 )

@@ -55,8 +55,7 @@ def assert_same(first, second, **tolerance):
 
 
 @every_policy
-@pytest.mark.parametrize("num_glimpses", [1, 2, 5])
-@pytest.mark.parametrize("batch", [1, 5])
+@pytest.mark.parametrize(("num_glimpses", "batch"), [(1, 5), (2, 1), (5, 3)])
 def test_a_rollout_has_a_value_for_every_glimpse(policy, num_glimpses, batch):
     images = some_images(batch=batch)
     result = look(make_network(), policy, images, num_glimpses)
@@ -118,9 +117,8 @@ class OneByOne:
 
 @pytest.mark.parametrize("core", [layers.RectifierCell, keras.layers.LSTMCell])
 @pytest.mark.parametrize("name", policies.CONTROLS)
-@pytest.mark.parametrize("dtype", ["float32", "uint8"])
-def test_all_glimpses_in_one_call_are_those_taken_step_by_step(name, core, dtype):
-    network, images = make_network(core=core(9)), some_images(dtype=dtype)
+def test_all_glimpses_in_one_call_are_those_taken_step_by_step(name, core):
+    network, images = make_network(core=core(9)), some_images(dtype="uint8")
     planned = look(network, policies.CONTROLS[name], images)
     stepwise = look(network, OneByOne(planned.locations), images)
     assert np.asarray(planned.logits).std() > 0

@@ -164,7 +164,7 @@ STEPS_PER_EPOCH, EPOCHS = 2, 6
 def train(folder, early_stopping, stop_at=None):
     """Trains a tiny model up to `EPOCHS`, going on from what lies in `folder`."""
     keras.utils.set_random_seed(3)
-    dataset = data.synthetic(num_train=40, num_test=4, image_size=20, num_classes=2)
+    dataset = data.synthetic(num_train=40, num_test=4, num_classes=2)
     network = models.RAM(
         2,
         retina=layers.Retina(4),

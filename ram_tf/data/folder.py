@@ -366,7 +366,8 @@ def decode_image(content, name, size, channels):
             image = _to_mode(ImageOps.exif_transpose(image), channels)
     except PIL.UnidentifiedImageError as error:
         raise InputError(
-            f"The image '{name}' cannot be decoded: no known format. Repair or remove it."
+            f"The image '{name}' cannot be decoded: no known format. "
+            "Repair or remove it."
         ) from error
     # Pillow's decoders raise nearly anything on broken files; the cause is kept.
     except Exception as error:

@@ -57,8 +57,13 @@ class AttentionModel(keras.Model):
         """Takes one glimpse's features `(batch, units)` into the state."""
         raise NotImplementedError
 
-    def read(self, hidden, training=False):
+    def read(self, hidden, training=False, classify_last=None):
         """Reads hidden states `(batch, time, units)`.
+
+        Args:
+            hidden: Tensor `(batch, time, units)`.
+            training: Boolean.
+            classify_last: Int or `None`. Logits of only so many last steps.
 
         Returns:
             Dictionary of `(batch, time, ...)` tensors with at least `logits`.

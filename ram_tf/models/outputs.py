@@ -29,7 +29,8 @@ class Rollout(NamedTuple):
     Attributes:
         locations: `(B, T, 2)`, where the glimpses were taken, clipped to [-1, 1].
         hidden: `(B, T, units)`, the core's output after each glimpse.
-        logits: `(B, T, K)`, float32, the classifier's output after each glimpse.
+        logits: `(B, T, K)`, float32, the classifier's output after each glimpse, or
+            after the last ones alone where no others were asked for.
         actions: `(B, A, 2)`, what was decided, before clipping.
         log_probs: `(B, A)`, log-densities of `actions`, in nats.
         extras: What a family or policy adds, name -> `(B, T or A, ...)`.

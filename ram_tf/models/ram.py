@@ -119,14 +119,15 @@ class RAM(AttentionModel):
         states = list(states) if isinstance(states, (list, tuple)) else [states]
         return {"core": states, "hidden": hidden}
 
-    def read(self, hidden, training=False):
+    def read(self, hidden, training=False, classify_last=None):
         batch_size, steps, units = ops.shape(hidden)
-        # One matrix for all steps: XLA transposes stacks of them in the backward pass.
-        flat = ops.reshape(hidden, (-1, units))
-        shape = (batch_size, steps)
+        classified = hidden[:, -(classify_last or steps) :]
+        # Matrices, not stacks of them, which XLA transposes in the backward pass.
+        logits = self.classifier(ops.reshape(classified, (-1, units)))
+        baselines = self.baseline(ops.reshape(hidden, (-1, units)))
         return {
-            "logits": ops.reshape(self.classifier(flat), (*shape, self.num_classes)),
-            "baselines": ops.reshape(self.baseline(flat), shape),
+            "logits": ops.reshape(logits, (batch_size, -1, self.num_classes)),
+            "baselines": ops.reshape(baselines, (batch_size, steps)),
         }
 
     def get_config(self):

@@ -16,6 +16,7 @@ def rollout(
     seed,
     training=False,
     decide_last=False,
+    classify_last=None,
 ):
     """Looks `num_glimpses` times at every image of a batch.
 
@@ -31,6 +32,7 @@ def rollout(
         training: Boolean, passed to the network's layers.
         decide_last: Boolean. Ask the policy after the last glimpse too, though no
             glimpse follows.
+        classify_last: Int or `None`. Compute the logits of only so many last glimpses.
 
     Returns:
         A `Rollout`.
@@ -63,7 +65,7 @@ def rollout(
             step_seed = seeds[num_glimpses + step]
             choices.append(policy(network, state, seed=step_seed, training=training))
     hidden = ops.stack(hidden, axis=1)
-    read = network.read(hidden, training=training)
+    read = network.read(hidden, training=training, classify_last=classify_last)
     decisions = [choice for choice in choices if choice.log_prob is not None]
     return Rollout(
         locations=ops.stack(locations, axis=1),

@@ -122,6 +122,7 @@ class Trainer(keras.Model):
                 seed=seed,
                 training=True,
                 decide_last=self.count_last_action,
+                classify_last=self.phase.classified,
             )
             terms = self.phase.objective(result, labels)
             loss = mean_over_global_batch(self._weighted(terms))
