@@ -71,7 +71,7 @@ def get_config():
             "mc_samples": 1,
             "count_last_action": False,
             "batch_size": 128,
-            "epochs": 30,
+            "epochs": 15,
             "steps_per_epoch": config_dict.placeholder(int),
             "learning_rate": 1e-3,
             "schedule": {"kind": "cosine", "warmup_steps": 0, "minimum": 0.0},
@@ -79,12 +79,12 @@ def get_config():
             "early_stopping_patience": config_dict.placeholder(int),
             "monitor": "val_accuracy",
             "checkpoint_every_steps": 1000,
-            "picture_every_epochs": 10,
+            "picture_every_epochs": 5,
             "steps_per_execution": 10,
             "pretrain_checkpoint": config_dict.placeholder(str),
         }
     )
-    config.train.steps_per_epoch = 100
+    config.train.steps_per_epoch = 200
     config.eval = config_dict.ConfigDict(
         {
             "batch_size": 360,
