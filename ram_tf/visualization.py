@@ -209,7 +209,7 @@ def _draw_glimpse(axes, glimpse):
     """All scales side by side, stretched to the range that the model received."""
     low, high = glimpse.min(), glimpse.max()
     scales = list((glimpse - low) / max(high - low, 1e-6))
-    gap = np.ones((glimpse.shape[1], 1, glimpse.shape[-1]))
+    gap = np.full((glimpse.shape[1], 1, glimpse.shape[-1]), 0.5)
     parts = [part for scale in scales for part in (gap, scale)][1:]
     _show(axes, np.concatenate(parts, axis=1))
 
@@ -252,10 +252,9 @@ def _seen_pixels(recording, image, num_steps):
 
 
 def _show(axes, pixels):
-    grey = pixels.shape[-1] == 1
-    axes.imshow(
-        pixels[..., 0] if grey else pixels[..., :3], cmap="gray", vmin=0, vmax=1
-    )
+    colour = pixels.shape[-1] in (3, 4)  # Any other number is shown as its mean.
+    shown = pixels[..., :3] if colour else pixels.mean(axis=-1)
+    axes.imshow(shown, cmap="gray", vmin=0, vmax=1)
     axes.set_xticks(())
     axes.set_yticks(())
 
