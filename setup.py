@@ -33,6 +33,7 @@ setup(
         "numpy>=1.26",
         "pillow>=10.1",
         "scikit-learn>=1.4",
+        "scipy>=1.11",
         # keras-tuner and the TensorBoard callback import it; TensorFlow does not.
         "tensorboard>=2.19",
         "tensorflow>=2.19",

@@ -59,7 +59,11 @@ def get_config():
         }
     )
     config.policy = config_dict.ConfigDict(
-        {"first_fraction": 1.0, "first_location": config_dict.placeholder(tuple)}
+        {
+            "first_fraction": 1.0,
+            "first_location": config_dict.placeholder(tuple),
+            "count_last_action": False,
+        }
     )
     config.phases = config_dict.ConfigDict(
         {
@@ -72,7 +76,6 @@ def get_config():
         {
             "num_glimpses": 6,
             "mc_samples": 1,
-            "count_last_action": False,
             "batch_size": 128,
             "epochs": 15,
             "steps_per_epoch": config_dict.placeholder(int),
@@ -95,6 +98,7 @@ def get_config():
             "mc_samples": 10,
             "validation_mc_samples": 1,
             "seeds": 1,
+            "policies": ("learned", "mean", "random", "center"),
         }
     )
     config.runtime = config_dict.ConfigDict(

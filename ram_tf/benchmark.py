@@ -50,7 +50,9 @@ def run(
     experiment.setup_runtime(config.runtime)
     phases = FAMILIES[config.family].phases
     results = {
-        phase.name: _measure_phase(config, phase, image_size, repeats, report)
+        phase.name: _measure_phase(
+            experiment.phase_config(config, phase), phase, image_size, repeats, report
+        )
         for phase in phases
     }
     if len(phases) == 1:

@@ -18,7 +18,7 @@ FLAGS = flags.FLAGS
 STARTED = time.time()
 
 
-def run(main, *, default_config=None, short_names=None, positional=None):
+def run(main, *, rewrite=None, default_config=None, positional=None):
     """Parses flags, runs `main(arguments)` and turns input errors into one line.
 
     Exit status: 0, or what `main` returned; 2 when the input cannot be used. Set
@@ -26,15 +26,15 @@ def run(main, *, default_config=None, short_names=None, positional=None):
 
     Args:
         main: Function of the list of positional arguments.
+        rewrite: Function from the command line's words to those that are parsed.
         default_config: Path of the config file when the command line names none;
             `None` for a command without `--config`.
-        short_names: Dictionary flag -> dotted config key.
         positional: What positional arguments are, or `None`: there are none.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     app.define_help_flags()
     try:
-        argv = expand_short_names(sys.argv, short_names or {})
+        argv = rewrite(sys.argv) if rewrite else sys.argv
         if default_config is not None:
             argv = choose_config(argv, default_config)
         sys.argv[:] = argv  # Where ml_collections looks for overrides.
@@ -74,6 +74,40 @@ def expand_short_names(argv, short_names):
         if value != "None":
             expanded.append(f"--config.{short_names[name]}={value}")
     return expanded
+
+
+def flag_values(argv):
+    """Reads the flags of a command line, name -> text, before they are parsed."""
+    values, words = {}, iter(argv[1:])
+    for word in words:
+        name, equals, value = word.lstrip("-").partition("=")
+        if word.startswith("-"):
+            values[name] = value if equals else next(words, "")
+    return values
+
+
+def without_flag(argv, name):
+    """Removes a flag and its value from a command line."""
+    kept, words = [argv[0]], iter(argv[1:])
+    for word in words:
+        flag, equals, _ = word.lstrip("-").partition("=")
+        if not word.startswith("-") or flag != name:
+            kept.append(word)
+        elif not equals:
+            next(words, None)
+    return kept
+
+
+def number(text, flag):
+    """Reads a flag's number.
+
+    Raises:
+        InputError: If it is none.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"--{flag} takes a number, got {text!r}.") from None
 
 
 def choose_config(argv, default):

@@ -27,13 +27,14 @@ class Evaluator:
     def __init__(
         self, network, policy, num_glimpses, *, mc_samples=1, perturb=None, xla=True
     ):
+        network.check_glimpses(num_glimpses)
         self.network = network
         self.policy = policy
         self.num_glimpses = num_glimpses
         self.mc_samples = mc_samples
         self.perturb = perturb
-        self._rollout = tf.function(self._run, jit_compile=xla)
-        self._prepare = tf.function(self._inputs)
+        self._rollout = tf.function(self._run, jit_compile=xla, autograph=False)
+        self._prepare = tf.function(self._inputs, autograph=False)
 
     def measure(self, batches, seed=0):
         """Measures the policy once.
@@ -44,18 +45,25 @@ class Evaluator:
 
         Returns:
             Dictionary: `accuracy`, `nll` (nats) and `calibration_error`, lists over
-            glimpses, of the averaged prediction; `accuracy_one_sample`, the mean over
-            the copies of their own accuracy; `statistics` of
-            `metrics.policy_statistics`; and `num_examples`.
+            glimpses, of the averaged prediction; `normalized_area` under its accuracy;
+            `accuracy_one_sample`, the mean over the copies of their own accuracy;
+            `statistics` of `metrics.policy_statistics`; `correct`, booleans `(examples,
+            glimpses)`; and `num_examples`. Of a policy that predicts what it gains,
+            also `predicted_gain` and `realised_gain` of each look after the first, in
+            nats, their rank correlation between images, `gain_rank_correlation`, and
+            `best_gain` `(examples, glimpses - 1)`, what it predicted.
         """
         parts, locations = [], []
         for index, (images, labels, weights) in enumerate(batches):
             batch_seed = random.make_seed(seed, index)
             context, size = self._prepare(images, batch_seed)
-            probabilities, places = self._rollout(context, batch_seed)
+            probabilities, places, gains = self._rollout(context, batch_seed)
             kept = np.asarray(weights) > 0
             labels = np.asarray(labels)[kept]
-            parts.append(_batch_measures(np.asarray(probabilities)[kept], labels))
+            part = _batch_measures(np.asarray(probabilities)[kept], labels)
+            if gains is not None:
+                part["best_gain"] = np.asarray(gains)[kept].mean(axis=1)
+            parts.append(part)
             if len(locations) * len(kept) < _EXAMPLES_FOR_STATISTICS:
                 locations.append(np.asarray(places)[:, 0][kept])
         image_size = tuple(int(length) for length in size)
@@ -77,9 +85,14 @@ class Evaluator:
         )
         copies = (-1, self.mc_samples)
         logits, places = result.logits, result.locations
+        gains = result.extras.get("gain")
+        if gains is not None:
+            gains = ops.max(gains, axis=-1)
+            gains = ops.reshape(gains, (*copies, *gains.shape[1:]))
         return (
             ops.reshape(ops.softmax(logits), (*copies, *logits.shape[1:])),
             ops.reshape(places, (*copies, *places.shape[1:])),
+            gains,
         )
 
     def _statistics(self, locations, image_size):
@@ -93,12 +106,14 @@ def _batch_measures(probabilities, labels):
     mean = probabilities.mean(axis=1)
     index = np.arange(len(labels))
     likelihood = np.maximum(mean[index, :, labels], np.finfo("float32").tiny)
+    logs = np.log(np.maximum(mean, np.finfo("float32").tiny))
     own = (probabilities.argmax(axis=-1) == labels[:, None, None]).mean(axis=1)
     return {
         "correct": mean.argmax(axis=-1) == labels[:, None],
         "nll": -np.log(likelihood),
         "confidence": mean.max(axis=-1),
         "own": own,
+        "realised_gain": (mean[:, 1:] * (logs[:, 1:] - logs[:, :-1])).sum(axis=-1),
     }
 
 
@@ -107,8 +122,10 @@ def _summary(parts):
         name: np.concatenate([part[name] for part in parts]) for name in parts[0]
     }
     correct, confidence = stacked["correct"], stacked["confidence"]
-    return {
-        "accuracy": correct.mean(axis=0).tolist(),
+    accuracy = correct.mean(axis=0)
+    summary = {
+        "accuracy": accuracy.tolist(),
+        "normalized_area": metrics.normalized_area(accuracy),
         "accuracy_one_sample": stacked["own"].mean(axis=0).tolist(),
         "nll": stacked["nll"].mean(axis=0).tolist(),
         "calibration_error": [
@@ -116,7 +133,20 @@ def _summary(parts):
             for t in range(correct.shape[1])
         ],
         "num_examples": len(correct),
+        "correct": correct,
     }
+    if "best_gain" in stacked:
+        best, realised = stacked["best_gain"], stacked["realised_gain"]
+        summary |= {
+            "predicted_gain": best.mean(axis=0).tolist(),
+            "realised_gain": realised.mean(axis=0).tolist(),
+            "gain_rank_correlation": [
+                metrics.rank_correlation(best[:, t], realised[:, t])
+                for t in range(best.shape[1])
+            ],
+            "best_gain": best,
+        }
+    return summary
 
 
 def compare_policies(
@@ -127,6 +157,7 @@ def compare_policies(
     *,
     mc_samples=1,
     seeds=1,
+    stop_gains=(),
     perturb=None,
     xla=True,
     progress=None,
@@ -140,6 +171,8 @@ def compare_policies(
         num_glimpses: Int.
         mc_samples: Int. Copies averaged; a deterministic policy is run once.
         seeds: Int, number of evaluation seeds.
+        stop_gains: Thresholds in nats. A policy that predicts what it gains could stop
+            when the best place left promises less: what that would cost is measured.
         perturb: Function `(images, seed) -> images` or `None`.
         xla: Boolean.
         progress: Function called without arguments after each pass, or `None`.
@@ -147,9 +180,13 @@ def compare_policies(
     Returns:
         `{"policies": {name: {measure: {"mean": [...], "std": [...]}}}, "mc_samples",
         "seeds", "num_examples", "num_glimpses"}`. The standard deviation is over
-        evaluation seeds (population, so 0 for one).
+        evaluation seeds (population, so 0 for one). With a policy named `random`, the
+        others have `over_random`: the difference of their accuracy after each glimpse,
+        paired by image (`mean`, and its standard error over images, `error`). With
+        `stop_gains`, policies that predict theirs have `stopping`: a list of
+        `{"stop_gain", "glimpses", "accuracy"}`, of the first seed.
     """
-    compared = {}
+    compared, correct = {}, {}
     for name, policy in policies.items():
         evaluator = Evaluator(
             network,
@@ -168,6 +205,9 @@ def compare_policies(
         for run in runs[1:]:
             run.pop("num_examples")
         statistics = [run.pop("statistics") for run in runs]
+        each = [run.pop("correct") for run in runs]
+        correct[name] = np.mean(each, axis=0)
+        best_gains = [run.pop("best_gain", None) for run in runs]
         compared[name] = {
             measure: _mean_and_std([run[measure] for run in runs])
             for measure in runs[0]
@@ -176,6 +216,17 @@ def compare_policies(
         compared[name]["statistics"] = {
             key: float(np.mean([run[key] for run in statistics]))
             for key in statistics[0]
+        }
+        if stop_gains and best_gains[0] is not None:
+            compared[name]["stopping"] = [
+                metrics.stop_early(each[0], best_gains[0], threshold)
+                for threshold in stop_gains
+            ]
+    for name in set(correct) - {"random"} if "random" in correct else ():
+        difference = correct[name] - correct["random"]
+        compared[name]["over_random"] = {
+            "mean": difference.mean(axis=0).tolist(),
+            "error": (difference.std(axis=0) / np.sqrt(num_examples)).tolist(),
         }
     return {
         "policies": compared,

@@ -1,6 +1,7 @@
 """From a config to objects, and from objects to a finished run in a workdir."""
 
 import contextlib
+import copy
 import dataclasses
 import fcntl
 import functools
@@ -16,7 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ram_tf import data, evaluation, metrics, policies, visualization
+from ram_tf import data, evaluation, metrics, policies, random, visualization
 from ram_tf.errors import InputError
 from ram_tf.families import FAMILIES
 from ram_tf.training.callbacks import (
@@ -50,12 +51,14 @@ _WRITTEN = (
 )
 
 
-def run(config, workdir, *, overwrite=False, started=None, report=print):
+def run(config, workdir, *, phase="all", overwrite=False, started=None, report=print):
     """Trains, resumes or reports an experiment.
 
     Args:
         config: `ConfigDict` with every key.
-        workdir: Folder of the run, made if needed.
+        workdir: Folder of the run, made if needed. A family of several phases has a
+            folder for each inside.
+        phase: Name of the phase to train, or `"all"` in their order.
         overwrite: Boolean. Delete what is in `workdir` and start anew.
         started: `time.time()` at the start of the command, or `None`: now.
         report: Function of one line of text.
@@ -65,28 +68,61 @@ def run(config, workdir, *, overwrite=False, started=None, report=print):
     """
     started = time.time() if started is None else started
     workdir = pathlib.Path(workdir)
+    family = _family(config)
+    chosen = family.phases if phase == "all" else [family.phase(phase)]
     with _locked(workdir):
-        _check_numbers(config)
-        _claim(workdir, config, overwrite)
         setup_runtime(config.runtime)
-        family = _family(config)
+        configs = {each.name: phase_config(config, each) for each in chosen}
+        for each in chosen:
+            _check_numbers(configs[each.name])
+            build_policies(configs[each.name])
+            _claim(phase_folder(workdir, each, family), configs[each.name], overwrite)
         dataset = load_data(config)
-        write_json(
-            workdir / "dataset.json",
-            {"class_names": dataset.class_names, "image_shape": dataset.image_shape},
-        )
         first_step = FirstStep(started, report)
-        for phase in family.phases:
-            folder = workdir / phase.name if len(family.phases) > 1 else workdir
+        for each in chosen:
+            folder = phase_folder(workdir, each, family)
             if not (folder / "results.json").exists():
+                weights = _find_weights(configs[each.name], each, folder)
                 status = _train_phase(
-                    config, family, phase, dataset, folder, [first_step], report
+                    configs[each.name],
+                    each,
+                    dataset,
+                    folder,
+                    weights,
+                    [first_step],
+                    report,
                 )
                 if status:
                     return status
             report_results(json.loads((folder / "results.json").read_text()), report)
             report(f"wrote {folder}: results.json, metrics.csv, checkpoints, figures")
     return 0
+
+
+def phase_config(config, phase):
+    """Returns the config of one phase: its section's keys laid over `train`'s."""
+    if phase.name not in config.phases:
+        raise InputError(f"the config has no section phases.{phase.name}.")
+    content = copy.deepcopy(config)
+    section = config.phases[phase.name]
+    for name, value in _plain(section).items():
+        if name == "weights" or value is None:
+            continue
+        if name not in config.train:
+            raise InputError(
+                f"phases.{phase.name}.{name} stands for no key of train: expected "
+                f"weights or one of {', '.join(sorted(config.train))}."
+            )
+        content.train[name] = value
+    with content.unlocked():
+        content.phases = {phase.name: {"weights": _plain(section.weights)}}
+    return content
+
+
+def phase_folder(workdir, phase, family):
+    """Returns the folder of a phase: the workdir, or one inside it."""
+    workdir = pathlib.Path(workdir)
+    return workdir / phase.name if len(family.phases) > 1 else workdir
 
 
 def load_data(config, datapath=None):
@@ -111,9 +147,13 @@ def build_policies(config):
     """Returns the policies a trained model can be evaluated with, name -> policy."""
     family = _family(config)
     options = _plain(config.policy)
-    own = {name: make(**options) for name, make in family.policies.items()}
-    learned = family.phases[-1].policy(**options)
-    return {"learned": learned, **own, **policies.CONTROLS}
+    try:
+        own = {name: make(**options) for name, make in family.policies.items()}
+        phase = [each for each in family.phases if each.name in config.phases][-1]
+        learned = (phase.evaluated or phase.policy)(**options)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the config's policy cannot be built: {error}") from error
+    return {"learned": learned, **own, **(policies.CONTROLS | own)}
 
 
 def build_trainer(config, phase, network):
@@ -133,8 +173,7 @@ def build_trainer(config, phase, network):
         mc_samples=config.train.mc_samples,
         eval_samples=config.eval.validation_mc_samples,
         clip_norm=config.train.clip_norm,
-        count_last_action=config.train.count_last_action,
-        xla=config.runtime.xla,
+        xla=config.runtime.xla and not _is_shared(network),
         seed=config.runtime.seed,
     )
 
@@ -152,8 +191,40 @@ def setup_runtime(runtime):
         tf.config.experimental.enable_op_determinism()
 
 
-def _train_phase(config, family, phase, dataset, folder, callbacks, report):
+def _is_shared(network):
+    """Whether replicas exchange statistics inside a step, which XLA cannot compile."""
+    several = tf.distribute.get_strategy().num_replicas_in_sync > 1
+    return several and any(
+        isinstance(layer, keras.layers.BatchNormalization)
+        for layer in network._flatten_layers()
+    )
+
+
+def _find_weights(config, phase, folder):
+    """Returns the checkpoint that a phase starts from, or `None`."""
+    if (folder / "checkpoints" / "last").exists():
+        return None  # It goes on with its own.
+    if config.train.pretrain_checkpoint:
+        return _checkpoint_path(config.train.pretrain_checkpoint, phase.starts_from)
+    if phase.starts_from is None:
+        return None
+    before = folder.parent / phase.starts_from
+    found, _ = find_checkpoint(before / "checkpoints" / "best", _warn)
+    if found is None:
+        raise InputError(
+            f"phase {phase.name} starts from the weights of phase {phase.starts_from}, "
+            f"and {before} has none: name a workdir that has with "
+            "--pretrain_checkpoint, or train with --training_phase=all."
+        )
+    return found
+
+
+def _train_phase(config, phase, dataset, folder, weights, callbacks, report):
     """Trains one phase in its folder and tests it; returns 0 or an exit status."""
+    write_json(
+        folder / "dataset.json",
+        {"class_names": dataset.class_names, "image_shape": dataset.image_shape},
+    )
     train = config.train
     steps_per_epoch = dataset.steps_per_epoch(train.batch_size)
     steps_per_epoch = train.steps_per_epoch or steps_per_epoch
@@ -170,10 +241,11 @@ def _train_phase(config, family, phase, dataset, folder, callbacks, report):
         )
         optimizer.build(trainer.trainable_variables)
         trainer.compile(optimizer=optimizer, jit_compile=False)
-        if train.pretrain_checkpoint:
-            load_weights(network, _checkpoint_path(train.pretrain_checkpoint))
+        if weights is not None:
+            load_weights(network, weights)
+            report(f"{phase.name} starts from the weights of {weights}")
     everything = build_policies(config)
-    _introduce(config, dataset, network, strategy, report)
+    _introduce(config, phase, dataset, network, strategy, report)
     if train.early_stopping_patience:
         decisive.append(
             keras.callbacks.EarlyStopping(
@@ -191,6 +263,23 @@ def _train_phase(config, family, phase, dataset, folder, callbacks, report):
         replayed=decisive,
         report=report,
     )
+    if not (folder / "checkpoints" / "last").exists():
+        images, *_ = next(
+            iter(
+                dataset.train_batches(
+                    train.batch_size,
+                    seed=config.runtime.seed,
+                    start_step=0,
+                    num_steps=1,
+                )
+            )
+        )
+        network.initialize(
+            images,
+            trainer.policy,
+            train.num_glimpses,
+            random.make_seed(config.runtime.seed),
+        )
     loop = Loop(
         trainer,
         strategy,
@@ -206,7 +295,7 @@ def _train_phase(config, family, phase, dataset, folder, callbacks, report):
         # What a callback adds to the logs is seen by those after it.
         callbacks=[
             *callbacks,
-            _monitor(config, dataset, everything["mean"], folder, report),
+            _monitor(config, dataset, everything[phase.watched], folder, report),
             *decisive,
             keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
             ProgressBar(),
@@ -242,14 +331,15 @@ def _train_phase(config, family, phase, dataset, folder, callbacks, report):
     return 0
 
 
-def _introduce(config, dataset, network, strategy, report):
+def _introduce(config, phase, dataset, network, strategy, report):
     """Says what will be trained, and how much of an image it can see."""
     sizes = [
         f"{dataset.eval_size(split):,} {split}" for split in ("validation", "test")
     ]
     report(
-        f"{config.family} on {dataset.name}: {len(dataset.train):,} training, "
-        f"{', '.join(sizes)} images of {'x'.join(map(str, dataset.image_shape))}; "
+        f"{config.family} ({phase.name}) on {dataset.name}: {len(dataset.train):,} "
+        f"training, {', '.join(sizes)} images of "
+        f"{'x'.join(map(str, dataset.image_shape))}; "
         f"{network.count_params():,} parameters; {strategy.num_replicas_in_sync} "
         "replica(s)"
     )
@@ -277,10 +367,9 @@ def _monitor(config, dataset, policy, folder, report):
 
 def _final_test(config, network, everything, dataset, folder):
     """Measures the best weights on the test set, once, and draws them."""
-    chosen = ("learned", "mean", "random", "center")
     compared = evaluation.compare_policies(
         network,
-        {name: everything[name] for name in chosen if name in everything},
+        pick_policies(everything, config.eval.policies),
         dataset.eval_batches("test", config.eval.batch_size, config.eval.max_examples),
         config.train.num_glimpses,
         mc_samples=config.eval.mc_samples,
@@ -290,7 +379,10 @@ def _final_test(config, network, everything, dataset, folder):
     learned = compared["policies"]["learned"]
     images, labels, _ = next(iter(dataset.eval_batches("test", 6)))
     recording = visualization.record(
-        network, everything["mean"], images, config.train.num_glimpses
+        network,
+        everything[_family(config).shown],
+        images,
+        config.train.num_glimpses,
     )
     picture = folder / "figures" / "test_glimpses.png"
     visualization.plot_glimpses(recording, picture, dataset.class_names, labels)
@@ -386,15 +478,28 @@ def _check_batches(config, strategy):
             )
 
 
-def _checkpoint_path(path):
-    """A checkpoint folder, or the best checkpoint of a workdir."""
+def _checkpoint_path(path, phase_name):
+    """A checkpoint folder, or the best checkpoint of a workdir or of a phase in it."""
     path = pathlib.Path(path)
-    if (path / "checkpoints").is_dir():
-        found, _ = find_checkpoint(path / "checkpoints" / "best", _warn)
-        if found is not None:
-            return found
+    for folder in (path / (phase_name or "."), path):
+        if (folder / "checkpoints").is_dir():
+            found, _ = find_checkpoint(folder / "checkpoints" / "best", _warn)
+            if found is not None:
+                return found
     read_state(path)
     return path
+
+
+def pick_policies(known, names):
+    """Returns the named ones of a dictionary of policies, all if `names` is `None`."""
+    names = list(known) if names is None else names
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        raise InputError(
+            f"unknown policy {', '.join(map(repr, unknown)) or repr('')}: this model "
+            f"has {', '.join(known)}."
+        )
+    return {name: known[name] for name in names}
 
 
 def _family(config):
@@ -432,14 +537,13 @@ def _claim(workdir, config, overwrite):
     path = workdir / "config.json"
     if overwrite:
         # Only what a run writes: the folder may hold other things.
-        for name in (*_WRITTEN, *(phase.name for phase in _family(config).phases)):
+        for name in _WRITTEN:
             entry = workdir / name
             if entry.is_dir():
                 shutil.rmtree(entry)
             else:
                 entry.unlink(missing_ok=True)
-    trained = any(workdir.glob("checkpoints/*")) or any(workdir.glob("*/checkpoints/*"))
-    if trained and path.exists():
+    if any(workdir.glob("checkpoints/*")) and path.exists():
         differing = sorted(_differences(json.loads(path.read_text()), content))
         if differing:
             raise InputError(

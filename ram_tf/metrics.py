@@ -1,6 +1,7 @@
 """Measures of where a policy looks, and of how good its predictions are."""
 
 import numpy as np
+import scipy.stats
 
 COLLAPSED_SPREAD = 0.02
 
@@ -98,6 +99,53 @@ def calibration_error(confidences, correct, num_bins=15):
     gaps = np.asarray(correct, float) - np.asarray(confidences)
     sums = np.bincount(bins, weights=gaps, minlength=num_bins)
     return float(np.abs(sums).sum() / len(gaps))
+
+
+def normalized_area(accuracy):
+    """Area under accuracy against glimpses, as a share of the largest there is.
+
+    Args:
+        accuracy: Array `(glimpses,)`, in [0, 1].
+
+    Returns:
+        Float in [0, 1], by the trapezoid rule; the accuracy itself of one glimpse.
+    """
+    accuracy = np.asarray(accuracy, float)
+    if len(accuracy) == 1:
+        return float(accuracy[0])
+    return float((accuracy[1:] + accuracy[:-1]).mean() / 2)
+
+
+def rank_correlation(predicted, realised):
+    """Spearman's rank correlation of two arrays `(n,)`; 0 where one is constant."""
+    if np.ptp(predicted) == 0 or np.ptp(realised) == 0:
+        return 0.0
+    return float(scipy.stats.spearmanr(predicted, realised).statistic)
+
+
+def stop_early(correct, best_gain, threshold):
+    """What stopping would cost when no look promises `threshold` nats any more.
+
+    Args:
+        correct: Boolean array `(examples, glimpses)`.
+        best_gain: Array `(examples, glimpses - 1)`: what the next look promised after
+            each glimpse but the last, in nats.
+        threshold: Float.
+
+    Returns:
+        Dictionary: `stop_gain`, the threshold; `glimpses`, the mean number taken;
+        `accuracy`, at each example's last one.
+    """
+    examples, glimpses = correct.shape
+    stops = np.concatenate(
+        [best_gain < threshold, np.ones((examples, 1), bool)], axis=1
+    )
+    last = stops.argmax(axis=1)
+    return {
+        "stop_gain": float(threshold),
+        "glimpses": float(last.mean() + 1),
+        "accuracy": float(correct[np.arange(examples), last].mean()),
+    }
 
 
 def format_accuracy(accuracy, num_examples):

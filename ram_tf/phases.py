@@ -18,8 +18,10 @@ class Phase:
         weights: One weight per term.
         frozen: Attributes of the network that do not train.
         starts_from: Name of the phase whose weights this one starts from, or `None`.
-        classified: How many of the last glimpses the objective needs logits of, or
-            `None`, all. Training leaves out the others.
+        reading: Options of the network's `read`: what the objective needs of it.
+        evaluated: Factory of the policy to evaluate with, or `None`, the same.
+        watched: Name of the policy whose path is watched as training goes: `learned`,
+            or a cheaper one of the family's.
     """
 
     name: str
@@ -28,7 +30,9 @@ class Phase:
     weights: Mapping[str, float]
     frozen: tuple[str, ...] = ()
     starts_from: str | None = None
-    classified: int | None = None
+    reading: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    evaluated: Callable[..., Any] | None = None
+    watched: str = "learned"
 
 
 RAM_PHASES = (
@@ -37,6 +41,45 @@ RAM_PHASES = (
         policy=policies.GaussianPolicy,
         objective=objectives.ram_objective,
         weights={"classification": 1.0, "baseline": 1.0, "reinforce": 1.0},
-        classified=1,
+        reading={"classify_last": 1},
+        watched="mean",
+    ),
+)
+
+
+def _plan_information_gain(**unused):
+    del unused  # One sample, and always a random first cell.
+    return policies.PlannedAhead(policies.InformationGain(num_samples=1))
+
+
+PHAM_PHASES = (
+    Phase(
+        name="first",
+        policy=lambda **unused: policies.RandomPolicy(),
+        objective=objectives.classification_objective,
+        weights={"classification": 1.0},
+        frozen=("partial_vae",),
+        evaluated=lambda **unused: policies.RandomCells(),
+    ),
+    Phase(
+        name="second",
+        policy=lambda **unused: policies.RandomCells(repeat=True),
+        objective=objectives.evidence_objective,
+        weights={"kl": 1.0, "reconstruction": 1.0},
+        frozen=("patch_encoder", "location_mixer", "core", "classifier"),
+        starts_from="first",
+        reading={"imagine": True},
+        evaluated=policies.InformationGain,
+        watched="one_sample",
+    ),
+    Phase(
+        name="third",
+        policy=_plan_information_gain,
+        objective=objectives.joint_objective,
+        weights={"classification": 16.0, "kl": 1.0, "reconstruction": 1.0},
+        starts_from="second",
+        reading={"imagine": True},
+        evaluated=policies.InformationGain,
+        watched="one_sample",
     ),
 )

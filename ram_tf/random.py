@@ -6,6 +6,8 @@ be saved, and replicas never share their noise. Layers used on their own fall ba
 `ReplicaSeedGenerator`.
 """
 
+from typing import Any, NamedTuple
+
 import keras
 import tensorflow as tf
 
@@ -21,6 +23,26 @@ def make_seed(*numbers):
 def fold_in(seed, number):
     """Returns a new seed that depends on `seed` and an integer."""
     return tf.random.experimental.stateless_fold_in(seed, tf.cast(number, tf.int32))
+
+
+class RolloutSeeds(NamedTuple):
+    """The seeds of one rollout.
+
+    Attributes:
+        sense: List, what the sensor draws at each glimpse.
+        decide: List, what is drawn after each glimpse, to decide or to imagine.
+        start: What is drawn before the first glimpse.
+    """
+
+    sense: list
+    decide: list
+    start: Any
+
+
+def rollout_seeds(seed, num_glimpses):
+    """Derives the `RolloutSeeds` of a rollout from its seed."""
+    seeds = [fold_in(seed, index) for index in range(2 * num_glimpses + 1)]
+    return RolloutSeeds(seeds[:num_glimpses], seeds[num_glimpses:-1], seeds[-1])
 
 
 def replica_id():

@@ -16,6 +16,7 @@ from matplotlib.backend_bases import FigureCanvasBase
 
 from ram_tf import data, evaluation, experiment, metrics, visualization
 from ram_tf.errors import InputError
+from ram_tf.families import FAMILIES
 from ram_tf.training.checkpointing import find_checkpoint, load_weights, read_state
 
 _PREDICTED_COLUMNS = ("file", "class", "probability", "locations")
@@ -41,6 +42,11 @@ class Trained:
     image_shape: tuple
     checkpoint: pathlib.Path
 
+    def pick(self, name=None):
+        """Returns a policy by name, the one that the family shows if `None`."""
+        name = FAMILIES[self.config.family].shown if name is None else name
+        return experiment.pick_policies(self.policies, [name])[name]
+
 
 def restore(workdir, checkpoint="best"):
     """Reads a trained experiment back.
@@ -49,7 +55,7 @@ def restore(workdir, checkpoint="best"):
         workdir: Folder of a run.
         checkpoint: `"best"`, `"last"`, or the path of a checkpoint folder.
     """
-    workdir = pathlib.Path(workdir)
+    workdir = _run_folder(pathlib.Path(workdir))
     config = ml_collections.ConfigDict(_read_json(workdir / "config.json"))
     dataset = _read_json(workdir / "dataset.json")
     if checkpoint in ("best", "last"):
@@ -69,6 +75,20 @@ def restore(workdir, checkpoint="best"):
     load_weights(network, path)
     policies = experiment.build_policies(config)
     return Trained(config, network, policies, class_names, image_shape, path)
+
+
+def _run_folder(workdir):
+    """The folder of a run: in a workdir of several phases, that of the last trained."""
+    if not (workdir / "config.json").exists():
+        found = [
+            workdir / phase.name
+            for family in FAMILIES.values()
+            for phase in family.phases
+            if (workdir / phase.name / "checkpoints").is_dir()
+        ]
+        if found:
+            return found[-1]
+    return workdir
 
 
 def evaluate(
@@ -108,7 +128,7 @@ def evaluate(
     """
     trained = restore(workdir, checkpoint)
     config = trained.config
-    chosen = _pick_policies(trained, chosen)
+    chosen = experiment.pick_policies(trained.policies, chosen)
     dataset = experiment.load_data(config, datapath)
     batches = dataset.eval_batches(split, config.eval.batch_size, max_examples)
     numbers = num_glimpses or [config.train.num_glimpses]
@@ -168,12 +188,12 @@ def draw(
     images=None,
     num_images=6,
     num_glimpses=None,
-    policy="mean",
+    policy=None,
     checkpoint="best",
     datapath=None,
     report=print,
 ):
-    """Writes a picture of `kind` `"glimpses"`, `"animation"` or `"curves"`.
+    """Writes a picture of `kind` `"glimpses"`, `"animation"`, `"eig"` or `"curves"`.
 
     Args:
         workdir: Folder of a run.
@@ -182,7 +202,7 @@ def draw(
         images: Paths of image files, or `None` for the first test images.
         num_images: Int, how many of those.
         num_glimpses: Int or `None`, as trained.
-        policy: Name of the policy that looks.
+        policy: Name of the policy that looks, or `None`, the one the family shows.
         checkpoint: See `restore`.
         datapath: Where the data are, or `None`, as trained.
         report: Function of one line of text.
@@ -192,7 +212,7 @@ def draw(
         visualization.plot_curves(pathlib.Path(workdir) / "metrics.csv", output)
     else:
         trained = restore(workdir, checkpoint)
-        (chosen,) = _pick_policies(trained, [policy]).values()
+        chosen = trained.pick(policy)
         if images:
             pixels = np.stack([_read_image(path, trained) for path in images])
             labels = None
@@ -208,6 +228,7 @@ def draw(
         plot = {
             "glimpses": visualization.plot_glimpses,
             "animation": visualization.animate_glimpses,
+            "eig": visualization.plot_gain,
         }[kind]
         plot(recording, output, trained.class_names, labels)
     report(f"wrote {output}, and its numbers beside it as .npz")
@@ -218,7 +239,7 @@ def predict(
     paths,
     *,
     output=None,
-    policy="mean",
+    policy=None,
     num_glimpses=None,
     batch_size=64,
     checkpoint="best",
@@ -230,7 +251,7 @@ def predict(
         workdir: Folder of a run.
         paths: Image files and folders of them.
         output: Path of a CSV file, or `None` for the terminal.
-        policy: Name of the policy that looks.
+        policy: Name of the policy that looks, or `None`, the one the family shows.
         num_glimpses: Int or `None`, as trained.
         batch_size: Int, images in memory at a time.
         checkpoint: See `restore`.
@@ -238,7 +259,7 @@ def predict(
     """
     files = _image_files(paths)
     trained = restore(workdir, checkpoint)
-    (chosen,) = _pick_policies(trained, [policy]).values()
+    chosen = trained.pick(policy)
     steps = num_glimpses or trained.config.train.num_glimpses
     progress = _progress_bar(len(files), "image") if output else None
     with _whole_file(output) if output else _Terminal(report) as file:
@@ -335,18 +356,6 @@ def _check_picture_name(path):
             f"cannot write a picture to {str(path)!r}: expected a name ending in one "
             f"of {', '.join(known)}."
         )
-
-
-def _pick_policies(trained, names):
-    known = trained.policies
-    names = list(known) if names is None else names
-    unknown = [name for name in names if name not in known]
-    if unknown or not names:
-        raise InputError(
-            f"unknown policy {', '.join(map(repr, unknown)) or repr('')}: this model "
-            f"has {', '.join(known)}."
-        )
-    return {name: known[name] for name in names}
 
 
 def _report_statistics(compared, report):

@@ -11,6 +11,7 @@ from matplotlib import colormaps
 from matplotlib.animation import PillowWriter
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import Normal, Stroke
 from matplotlib.ticker import MaxNLocator
 
 from ram_tf import random
@@ -19,6 +20,8 @@ from ram_tf.errors import InputError
 _INK = "#333333"
 _BAR, _BEST = "#b8c4cc", "#d1495b"
 _MOST_BARS = 20
+_SEEN = "#d4d4d4"
+_GAIN_COLORS = colormaps["viridis"].with_extremes(bad=_SEEN)
 
 
 def record(network, policy, images, num_glimpses, seed=0):
@@ -34,7 +37,9 @@ def record(network, policy, images, num_glimpses, seed=0):
     Returns:
         Dictionary of arrays: `images` as floats in [0, 1]; `locations` `(n, T, 2)`;
         `boxes` `(n, T, scales, 4)` in pixels; `probabilities` `(n, T, classes)`;
-        `glimpses` `(n, T, scales, side, side, channels)`, in the model's units.
+        `glimpses` `(n, T, scales, side, side, channels)`, in the model's units; of a
+        policy that predicts one, `gain` `(n, T - 1, rows, columns)`, the expected
+        information gain of each cell in nats, minus infinity where seen.
     """
     images = np.asarray(images)
     seed = random.make_seed(seed)
@@ -43,7 +48,7 @@ def record(network, policy, images, num_glimpses, seed=0):
     logits = np.asarray(result.logits, "float64")
     exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
     pixels = images / 255.0 if images.dtype == np.uint8 else images
-    return {
+    recording = {
         "images": np.clip(pixels, 0.0, 1.0).astype("float32"),
         "locations": np.asarray(result.locations),
         "boxes": np.asarray(network.glimpse_boxes(result.locations, images.shape[1:3])),
@@ -52,6 +57,10 @@ def record(network, policy, images, num_glimpses, seed=0):
             network.sense(context, result.locations, seed=seed), "float32"
         ),
     }
+    if "gain" in result.extras:
+        gain = np.asarray(result.extras["gain"], "float32")
+        recording["gain"] = gain.reshape(*gain.shape[:2], *network.grid)
+    return recording
 
 
 def plot_glimpses(recording, path, class_names, labels=None):
@@ -92,6 +101,68 @@ def plot_glimpses(recording, path, class_names, labels=None):
             _draw_belief(
                 belief, recording["probabilities"][image, step], class_names, label
             )
+    return _save(figure, path, recording, labels)
+
+
+def plot_gain(recording, path, class_names, labels=None):
+    """Draws two rows an image: what looking was expected to tell, and what was seen.
+
+    Above, the boxes on the image and the expected information gain of all cells after
+    each glimpse but the last. Below, the glimpses, each under the map that chose it,
+    and the most probable class.
+
+    Arguments are those of `plot_glimpses`.
+
+    Raises:
+        InputError: If the policy predicted no gain.
+    """
+    num_images, num_glimpses = recording["locations"].shape[:2]
+    if num_glimpses < 2:
+        raise InputError(
+            "no gain is predicted after the last glimpse: look at least twice "
+            "(--num_glimpses=2)."
+        )
+    if "gain" not in recording:
+        raise InputError(
+            "this policy predicts no gain: use one of one_sample, oracle, or "
+            "--policy=learned of a pham model that is past its first phase."
+        )
+    height, width = recording["images"].shape[1:3]
+    panel, gap, title, foot, legend = 1.2, 0.1, 0.2, 0.2, 0.3  # Inches.
+    tall = panel * np.clip(height / width, 0.5, 2.0)
+    side = min(tall, panel * 0.8)
+    block = title + tall + gap / 2 + side + foot
+    columns = num_glimpses * (panel + gap) + gap
+    size = np.array([max(columns, 3.6), block * num_images + legend])
+    figure = Figure(figsize=size, dpi=150)
+
+    def add_axes(left, top, width, height):
+        corner = left, size[1] - top - height
+        return figure.add_axes((*(corner / size), *((width, height) / size)))
+
+    for image in range(num_images):
+        top = image * block + title
+        label = None if labels is None else int(labels[image])
+        for step in range(num_glimpses):
+            left = (size[0] - columns) / 2 + gap + step * (panel + gap)
+            above = add_axes(left, top, panel, tall)
+            if step == 0:
+                _draw_image(above, recording, image, num_glimpses)
+                _frame(above, _SEEN, linewidth=0.6)
+                name = "" if label is None else f"true: {_short(class_names[label])}"
+            else:
+                peak = _draw_gain(above, recording, image, step)
+                name = f"after {step}: max {peak:.2g}"
+            above.set_title(name, fontsize=7, color=_INK, pad=2.5)
+            below = add_axes(
+                left + (panel - side) / 2, top + tall + gap / 2, side, side
+            )
+            _show(below, (recording["glimpses"][image, step, 0] + 1) / 2)
+            _frame(below, _step_color(step, num_glimpses))
+            probabilities = recording["probabilities"][image, step]
+            number = f"{step + 1}: "
+            _name_best(below, probabilities, class_names, label, number)
+    _draw_gain_legend(add_axes(0.0, size[1] - legend, size[0], legend), size[0])
     return _save(figure, path, recording, labels)
 
 
@@ -225,17 +296,103 @@ def _draw_belief(axes, probabilities, class_names, label):
         axes.spines[["top", "right", "left"]].set_visible(False)
     else:
         axes.axis("off")
-    right = label is None or best == label
-    axes.set_xlabel(
-        f"{class_names[best]} {probabilities[best]:.0%}",
-        fontsize=7,
-        labelpad=1.5,
-        color=_INK if right else _BEST,
-    )
+    _name_best(axes, probabilities, class_names, label)
     if len(probabilities) > _MOST_BARS:
         top = np.argsort(probabilities)[::-1][:3]
         text = "\n".join(f"{class_names[i]} {probabilities[i]:.0%}" for i in top)
         axes.text(0.5, 0.9, text, ha="center", va="top", fontsize=6, color=_INK)
+
+
+def _name_best(axes, probabilities, class_names, label, number=""):
+    """Writes the most probable class below, in red if it is wrong."""
+    best = int(probabilities.argmax())
+    right = label is None or best == label
+    axes.set_xlabel(
+        f"{number}{_short(class_names[best])} {probabilities[best]:.0%}",
+        fontsize=7,
+        labelpad=1.5,
+        color=_INK if right else _BEST,
+    )
+
+
+def _short(name):
+    return name if len(name) <= 14 else f"{name[:13]}…"
+
+
+def _draw_gain(axes, recording, image, step):
+    """The gain of each cell after `step` glimpses, where the image has that cell.
+
+    Cells overlap: each is drawn around its centre, as far as halfway to the next.
+
+    Returns:
+        The largest gain in nats.
+    """
+    gain = recording["gain"][image, step - 1]
+    finite = gain[np.isfinite(gain)]
+    peak = float(finite.max(initial=0.0))
+    sides = np.array(recording["images"].shape[1:3])
+    boxes = recording["boxes"][image, :, 0]
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2 - 0.5
+    patch = boxes[0, 2:] - boxes[0, :2]
+    counts = np.array(gain.shape)
+    between = np.where(
+        counts > 1, (sides - patch) / np.maximum(counts - 1, 1), patch / 2
+    )
+    top, left = (patch - between) / 2 - 0.5
+    bottom, right = (top, left) + between * counts
+    axes.imshow(
+        np.ma.masked_invalid(gain),
+        cmap=_GAIN_COLORS,
+        vmin=0.0,
+        vmax=max(peak, 1e-12),
+        interpolation="nearest",
+        extent=(left, right, bottom, top),
+    )
+    total = len(centres)
+    colors = [_step_color(index, total) for index in range(step)]
+    axes.scatter(
+        centres[:step, 1], centres[:step, 0], c=colors, s=16, edgecolors="white"
+    )
+    outline = Rectangle(
+        (centres[step] - between / 2)[::-1],
+        *between[::-1],
+        fill=False,
+        edgecolor=_step_color(step, total),
+        linewidth=1.8,
+        zorder=3,
+    )
+    outline.set_path_effects([Stroke(linewidth=3.4, foreground="white"), Normal()])
+    axes.add_patch(outline)
+    axes.set_xticks(())
+    axes.set_yticks(())
+    axes.set_xlim(-0.5, sides[1] - 0.5)
+    axes.set_ylim(sides[0] - 0.5, -0.5)
+    _frame(axes, _SEEN, linewidth=0.6)
+    return peak
+
+
+def _draw_gain_legend(axes, width):
+    """What the colours of the maps mean; `axes` is as wide as the figure, in inches."""
+    axes.axis("off")
+    start, half = width / 2 - 0.35, 0.07
+    axes.imshow(
+        np.linspace(0, 1, 256)[None],
+        cmap=_GAIN_COLORS,
+        extent=(start, start + 0.6, -half, half),
+        aspect="auto",
+    )
+    axes.set_xlim(0, width)
+    axes.set_ylim(-0.15, 0.15)
+    seen = Rectangle((start + 1.0, -half), 2 * half, 2 * half, color=_SEEN)
+    chosen = Rectangle((start + 1.5, -half), 2 * half, 2 * half, fill=False)
+    chosen.set(edgecolor=_INK, linewidth=1.8)
+    axes.add_patch(seen)
+    axes.add_patch(chosen)
+    write = {"va": "center_baseline", "fontsize": 7, "color": _INK}
+    axes.text(start - 0.05, 0, "expected gain in nats: 0", ha="right", **write)
+    axes.text(start + 0.65, 0, "max", ha="left", **write)
+    axes.text(start + 1.19, 0, "seen", ha="left", **write)
+    axes.text(start + 1.7, 0, "next", ha="left", **write)
 
 
 def _seen_pixels(recording, image, num_steps):
@@ -259,10 +416,10 @@ def _show(axes, pixels):
     axes.set_yticks(())
 
 
-def _frame(axes, color):
+def _frame(axes, color, linewidth=2):
     for spine in axes.spines.values():
         spine.set_edgecolor(color)
-        spine.set_linewidth(2)
+        spine.set_linewidth(linewidth)
 
 
 def _step_color(step, num_steps):

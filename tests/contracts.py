@@ -16,6 +16,10 @@ GLIMPSES = RNG.random((3, 2, 6, 6, 1), "float32")
 LOCATIONS = RNG.uniform(-1, 1, (3, 2)).astype("float32")
 HIDDEN = RNG.standard_normal((3, 5)).astype("float32")
 IMAGES = RNG.random((3, 14, 17, 1), "float32")
+PATCHES = RNG.random((3, 2, 4, 4, 1), "float32")
+FEATURES = RNG.standard_normal((3, 6)).astype("float32")
+STATE = RNG.standard_normal((3, 8)).astype("float32")
+NOISE = RNG.standard_normal((3, 2, 5)).astype("float32")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,10 +29,12 @@ class Contract:
     Attributes:
         make: Returns a new object.
         inputs: Positional call arguments.
-        options: Keyword call arguments.
-        output_dtype: Name of the dtype of floating outputs under `mixed_bfloat16`, in
-            the order of the outputs.
         parameters: Exact number of parameters once built.
+        output_dtypes: Names of the dtypes of the outputs under `mixed_bfloat16`, in
+            their order, that of a dictionary's sorted names.
+        options: Keyword call arguments.
+        fixed: Those to change so that nothing is drawn.
+        idle: Names of the parts that the call leaves alone.
     """
 
     make: Callable
@@ -36,6 +42,8 @@ class Contract:
     parameters: int
     output_dtypes: tuple = ("bfloat16",)
     options: dict = dataclasses.field(default_factory=dict)
+    fixed: dict = dataclasses.field(default_factory=dict)
+    idle: tuple = ()
 
 
 def small_ram(**parts):
@@ -48,8 +56,27 @@ def small_ram(**parts):
     )
 
 
-LOOK = {"policy": policies.GaussianPolicy(), "num_glimpses": 3, "training": True}
+def small_pham(**options):
+    sizes = {"glimpse_size": 4, "feature_units": 6, "latent_units": 5}
+    return models.PHAM(4, hidden_units=8, **sizes, **{"num_flows": 1, **options})
+
+
+def ram_contract(make, parameters):
+    options = {"policy": policies.GaussianPolicy(), "num_glimpses": 3, "training": True}
+    fixed = {"policy": policies.GaussianPolicy(sample=False)}
+    return Contract(make, (IMAGES,), parameters, ROLLOUT, options, fixed)
+
+
 ROLLOUT = ("float32", "bfloat16", "float32", "float32", "float32", "float32")
+
+# The parts of `small_pham` on images of 8x10 pixels: 3x4 cells of 4x4.
+ENCODER = (9 * 64 + 64) + 4 * 64 + (2 * 2 * 64 * 6 + 6)
+MIXER = (2 * 6 + 6) + 4 * 6
+CELL = (6 * 8 + 8) + (8 * 8 + 8) + 2 * 8
+MASKED = 2 * ((6 * 11 + 5 * 5 + 11) + 2 * 11) + (6 * 70 + 5 * 70 + 70)
+FLOW = 1 + 2 * ((6 * 6 + 6) + (6 * 5 + 5)) + MASKED + 1
+POSTERIOR = (8 * 8 + 8) + 2 * 8 + (8 * 16 + 16) + FLOW
+DECODER = (9 * 5 * 6 + 6) + 7 * (9 * 6 * 6 + 6) + 2 * 6 * (3 * 3 + 6 * 3 * 4)
 
 CONTRACTS = {
     "Retina": Contract(lambda: layers.Retina(6, 2), (IMAGES, LOCATIONS), 0),
@@ -80,19 +107,68 @@ CONTRACTS = {
         ("float32", "float32"),
     ),
     "ValueBaseline": Contract(layers.ValueBaseline, (HIDDEN,), 6, ("float32",)),
-    "RAM": Contract(small_ram, (IMAGES,), 933, ROLLOUT, LOOK),
-    "RAM with a convolutional glimpse network": Contract(
-        lambda: small_ram(glimpse_network=layers.ConvGlimpse((3, 4, 5), 8)),
+    "MatmulConvolution": Contract(
+        lambda: layers.MatmulConvolution(5, (3, 2), activation="tanh"),
         (IMAGES,),
-        2121,
-        ROLLOUT,
-        LOOK,
+        3 * 2 * 5 + 5,
     ),
-    "RAM with an LSTM core": Contract(
-        lambda: small_ram(core=keras.layers.LSTMCell(9)), (IMAGES,), 1410, ROLLOUT, LOOK
+    "PatchEncoder": Contract(
+        lambda: layers.PatchEncoder(6), (PATCHES,), ENCODER, options={"training": True}
     ),
-    "RAM with a GRU core": Contract(
-        lambda: small_ram(core=keras.layers.GRUCell(9)), (IMAGES,), 1275, ROLLOUT, LOOK
+    "LocationMixer": Contract(
+        layers.LocationMixer, (FEATURES, LOCATIONS), MIXER, options={"training": True}
+    ),
+    "LayerNormCell": Contract(
+        lambda: layers.LayerNormCell(8),
+        (FEATURES, [STATE]),
+        CELL,
+        ("bfloat16", "bfloat16"),
+    ),
+    "SplineFlow": Contract(
+        lambda: layers.SplineFlow(1),
+        (NOISE, FEATURES[:, None]),
+        FLOW,
+        ("float32", "float32"),
+    ),
+    "Posterior": Contract(
+        lambda: layers.Posterior(5, 8, 6, num_blocks=1),
+        (STATE, NOISE),
+        POSTERIOR,
+        3 * ("float32",),
+    ),
+    "Posterior without a flow": Contract(
+        lambda: layers.Posterior(5, 8, 6, num_blocks=0),
+        (STATE, NOISE),
+        (8 * 8 + 8) + 2 * 8 + (8 * 10 + 10),
+        3 * ("float32",),
+    ),
+    "FeatureDecoder": Contract(
+        lambda: layers.FeatureDecoder(6, (3, 4)), (HIDDEN,), DECODER, ("float32",)
+    ),
+    "PartialVae": Contract(
+        lambda: layers.PartialVae(6, 5, (3, 4), num_flows=1),
+        (STATE, NOISE),
+        POSTERIOR + DECODER + 1,
+        4 * ("float32",),
+        idle=("log_variance",),
+    ),
+    "PHAM": Contract(
+        lambda: small_pham(dropout=0.0),
+        (IMAGES[:, :8, :10],),
+        ENCODER + MIXER + CELL + (8 * 4 + 4) + POSTERIOR + DECODER + 1,
+        (*ROLLOUT[:5], "int32", "bfloat16"),
+        {"policy": policies.CentralCells(), "num_glimpses": 3, "training": True},
+        idle=("partial_vae",),
+    ),
+    "RAM": ram_contract(small_ram, 933),
+    "RAM with a convolutional glimpse network": ram_contract(
+        lambda: small_ram(glimpse_network=layers.ConvGlimpse((3, 4, 5), 8)), 2121
+    ),
+    "RAM with an LSTM core": ram_contract(
+        lambda: small_ram(core=keras.layers.LSTMCell(9)), 1410
+    ),
+    "RAM with a GRU core": ram_contract(
+        lambda: small_ram(core=keras.layers.GRUCell(9)), 1275
     ),
 }
 
@@ -111,5 +187,15 @@ NAMED_MODELS = {
         ),
         (None, 60, 60, 1),
         289_421,
+    ),
+    "PHAM, svhn and cifar10: 8x8 of 32x32, four flows": (
+        lambda: models.PHAM(10),
+        (None, 32, 32, 3),
+        9_833_616,
+    ),
+    "PatchEncoder, tinyimagenet: 16x16": (
+        lambda: layers.PatchEncoder(512),
+        (None, 16, 16, 3),
+        3_261_824,
     ),
 }

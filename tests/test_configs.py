@@ -28,16 +28,23 @@ def test_config_builds(path, monkeypatch):
     assert "Command: python train.py" in module.__doc__
     config = module.get_config()
     assert set(config) == SECTIONS
-    network = experiment.build_network(config, (41, 43, 3), 5)
+    network = experiment.build_network(config, (48, 56, 3), 5)
     assert network.count_params() > 0
-    assert {"learned", "mean", "random"} <= set(experiment.build_policies(config))
-    for phase in FAMILIES[config.family].phases:
-        trainer = experiment.build_trainer(config, phase, network)
-        assert trainer.num_glimpses == config.train.num_glimpses
-    optimizer, _ = make_optimizer(
-        config.train.learning_rate,
-        config.train.schedule.to_dict(),
-        total_steps=10,
-        steps_per_epoch=5,
-    )
-    assert float(optimizer.learning_rate) == pytest.approx(config.train.learning_rate)
+    family = FAMILIES[config.family]
+    known = set(experiment.build_policies(config))
+    assert {"learned", "random", family.shown, *config.eval.policies} <= known
+    for phase in family.phases:
+        config_of_phase = experiment.phase_config(config, phase)
+        assert {"learned", phase.watched} <= set(
+            experiment.build_policies(config_of_phase)
+        )
+        train = config_of_phase.train
+        trainer = experiment.build_trainer(config_of_phase, phase, network)
+        assert trainer.num_glimpses == train.num_glimpses
+        optimizer, _ = make_optimizer(
+            train.learning_rate,
+            train.schedule.to_dict(),
+            total_steps=10,
+            steps_per_epoch=5,
+        )
+        assert float(optimizer.learning_rate) == pytest.approx(train.learning_rate)

@@ -22,19 +22,27 @@ LABELS = RNG.integers(0, 3, STEPS * BATCH)
 STRATEGIES = {"one_device": 1, "mirrored": 2}
 
 
+@functools.cache
+def shared_strategy(name):
+    """One of a kind: collective operations of several would mix their numbers up."""
+    return make_strategy(name)
+
+
 @dataclasses.dataclass(frozen=True)
 class NoiseFromTheState:
     """Stands in for the Gaussian: an image gets the same noise on any replica."""
 
     deterministic = True
+    count_last_action = False
+    unroll = True
 
-    def plan(self, batch_size, num_glimpses, seed):
+    def plan(self, network, context, state, num_glimpses, seed):
         return None
 
-    def start(self, network, state, *, seed, training):
+    def start(self, network, context, state, *, seed, training):
         return models.Choice(tf.zeros_like(state["hidden"][:, :2]) + 0.2)
 
-    def __call__(self, network, state, *, seed, training):
+    def __call__(self, network, context, state, *, seed, training):
         noise = 3 * tf.tanh(state["hidden"][:, :2]) - 1
         return models.Choice(
             *network.location(state["hidden"], training=True, noise=noise)
@@ -67,7 +75,7 @@ def make_trainer(strategy, policy, clip_norm=None, learning_rate=0.1):
 @functools.cache
 def train(strategy_name, clip_norm):
     """Returns start weights, weights after all steps, and the metrics."""
-    strategy = make_strategy(strategy_name)
+    strategy = shared_strategy(strategy_name)
     assert strategy.num_replicas_in_sync == STRATEGIES[strategy_name]
     trainer = make_trainer(strategy, NoiseFromTheState(), clip_norm)
     before = [np.array(weight) for weight in trainer.network.get_weights()]
@@ -114,7 +122,7 @@ def test_metrics_are_those_of_the_global_batch(clip_norm):
 
 
 def test_evaluation_counts_each_example_once():
-    strategy = make_strategy("mirrored")
+    strategy = shared_strategy("mirrored")
     trainer = make_trainer(strategy, policies.CenterPolicy())
     split = data.Split(IMAGES[:7], LABELS[:7])
     dataset = data.Dataset("tiny", split, split, split, ("a", "b", "c"))
@@ -131,7 +139,7 @@ def test_evaluation_counts_each_example_once():
 
 def on_each_replica(function, strategy=None):
     """Runs a function on both replicas and returns both results."""
-    strategy = strategy or make_strategy("mirrored")
+    strategy = strategy or shared_strategy("mirrored")
     results = strategy.run(tf.function(function))
     found = [np.asarray(x) for x in strategy.experimental_local_results(results)]
     assert len(found) == 2
@@ -139,7 +147,7 @@ def on_each_replica(function, strategy=None):
 
 
 def test_replicas_draw_different_noise_in_a_training_step():
-    strategy = make_strategy("mirrored")
+    strategy = shared_strategy("mirrored")
     trainer = make_trainer(strategy, policies.GaussianPolicy(), learning_rate=0.0)
 
     def step():
@@ -159,7 +167,7 @@ def test_replicas_draw_different_noise_in_a_training_step():
 
 @pytest.mark.parametrize("kind", ["layer", "generator"])
 def test_layers_on_their_own_draw_different_noise_on_each_replica(kind):
-    strategy = make_strategy("mirrored")
+    strategy = shared_strategy("mirrored")
     with strategy.scope():
         retina = layers.Retina(4, padding="normal", seed=1)
         generator = ram_random.ReplicaSeedGenerator(1)
@@ -180,6 +188,155 @@ def test_a_step_seed_differs_between_replicas():
     np.testing.assert_array_equal(second, ram_random.make_seed(0, 3, 1))
 
 
+# A family with batch statistics, noise in its losses, and data-dependent weights.
+
+
+class NoiseFromTheHiddenState(models.PHAM):
+    """An image gets the same posterior draws on any replica."""
+
+    def read(self, hidden, training=False, seed=None, imagine=False):
+        noise = tf.stop_gradient(hidden[..., None, : self.latent_units])
+        return super().read(hidden, training, seed, imagine, noise)
+
+
+@dataclasses.dataclass(frozen=True)
+class CellsFromTheImage:
+    """Stands in for random cells: an image gets the same ones on any replica."""
+
+    deterministic = True
+    count_last_action = False
+    unroll = True
+
+    def plan(self, network, context, state, num_glimpses, seed):
+        pixels = tf.reshape(context["images"], (tf.shape(state["hidden"])[0], 48))
+        cells = tf.argsort(pixels[:, : network.num_cells])[:, :num_glimpses]
+        return tf.gather(network.cell_locations, cells)
+
+
+class WithoutNoise(policies.InformationGain):
+    """Imagines the posterior's centre alone."""
+
+    def draw_noise(self, shape, seed):
+        return tf.zeros(shape)
+
+
+PHAM_IMAGES = RNG.random((4 * BATCH, 6, 8, 1), "float32")
+PHAM_POLICIES = {
+    "first": CellsFromTheImage(),
+    "second": CellsFromTheImage(),
+    "third": policies.PlannedAhead(WithoutNoise(1, first_location=(0.0, 0.0))),
+}
+
+
+def make_pham(strategy, make=NoiseFromTheHiddenState, dropout=0.0, num_flows=1):
+    keras.utils.set_random_seed(1)
+    sizes = {"glimpse_size": 4, "feature_units": 5, "latent_units": 4}
+    with strategy.scope():
+        network = make(3, hidden_units=7, num_flows=num_flows, dropout=dropout, **sizes)
+        network.build((None, 6, 8, 1))
+        rng = np.random.default_rng(1)
+        for variable in network.trainable_variables:
+            variable.assign(variable + rng.normal(0, 0.2, variable.shape))
+    return network
+
+
+def make_pham_trainer(strategy, network, phase_name, policy, learning_rate=0.02):
+    (phase,) = (each for each in phases.PHAM_PHASES if each.name == phase_name)
+    with strategy.scope():
+        trainer = Trainer(network, phase, policy, 2, xla=False, clip_norm=1.0)
+        optimizer = keras.optimizers.SGD(learning_rate)
+        optimizer.build(trainer.trainable_variables)
+        trainer.compile(optimizer=optimizer, jit_compile=False)
+    return trainer
+
+
+def train_pham(strategy_name, phase_name, num_flows):
+    """Initialises and trains; returns the network, its first and its last weights."""
+    strategy = shared_strategy(strategy_name)
+    network = make_pham(strategy, num_flows=num_flows)
+    policy = PHAM_POLICIES[phase_name]
+    trainer = make_pham_trainer(strategy, network, phase_name, policy)
+    fresh = network.get_weights()
+    network.initialize(PHAM_IMAGES[:BATCH], policy, 2, ram_random.make_seed(0))
+    dataset = tf.data.Dataset.from_tensor_slices((PHAM_IMAGES, LABELS[:32]))
+    history = keras.callbacks.History()
+    Loop(trainer, strategy, steps_per_execution=4).train(
+        lambda start_step, num_steps: dataset.batch(BATCH, True).take(num_steps),
+        epochs=1,
+        steps_per_epoch=4,
+        callbacks=[history],
+    )
+    losses = {name: values[0] for name, values in history.history.items()}
+    del losses["images_per_second"]
+    return network, fresh, losses
+
+
+@pytest.mark.parametrize(
+    ("phase_name", "num_flows"),
+    [
+        ("first", 0),
+        ("third", 0),
+        pytest.param("second", 0, marks=pytest.mark.slow),
+        pytest.param("second", 1, marks=pytest.mark.slow),
+        pytest.param("third", 1, marks=pytest.mark.slow),
+    ],
+)
+def test_two_replicas_train_a_phase_as_one_device_does(phase_name, num_flows):
+    network, before, one = train_pham("one_device", phase_name, num_flows)
+    mirrored, _, two = train_pham("mirrored", phase_name, num_flows)
+    moved = set()
+    for variable, start, first, second in zip(
+        network.weights, before, network.get_weights(), mirrored.get_weights()
+    ):
+        # Statistics of batch norm among them.
+        np.testing.assert_allclose(second, first, atol=1e-5, err_msg=variable.path)
+        if np.abs(first - start).max() > 1e-4:
+            moved.add(variable.path.split("/")[1])
+    frozen = {part for phase in phases.PHAM_PHASES for part in phase.frozen}
+    (own,) = (p.frozen for p in phases.PHAM_PHASES if p.name == phase_name)
+    assert moved == frozen - set(own)
+    assert two == pytest.approx(one, abs=1e-4)
+    # Each replica holds the same.
+    for variable in mirrored.weights:
+        first, second = (np.asarray(value) for value in variable.value.values)
+        np.testing.assert_array_equal(first, second, err_msg=variable.path)
+
+
+def test_the_flow_of_two_replicas_is_initialised_once_and_alike():
+    networks = [make_pham(shared_strategy(name)) for name in STRATEGIES]
+    for network in networks:
+        fresh = network.get_weights()
+        for number in range(2):
+            images = PHAM_IMAGES[number * BATCH :][:BATCH]
+            seed = ram_random.make_seed(number)
+            network.initialize(images, CellsFromTheImage(), 2, seed)
+            if not number:
+                once = network.get_weights()
+        assert network.partial_vae.initialized
+        np.testing.assert_array_equal(flat(network.get_weights()), flat(once))
+        assert (flat(once) != flat(fresh)).any()
+    one, two = (flat(network.get_weights()) for network in networks)
+    np.testing.assert_allclose(two, one, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("phase_name", "dropout"),
+    [pytest.param("first", 0.5, marks=pytest.mark.slow), ("second", 0.0)],
+)
+def test_replicas_draw_their_own_noise_in_a_phase(phase_name, dropout):
+    """The same images at the same cells: dropout and posterior draws differ."""
+    strategy = shared_strategy("mirrored")
+    network = make_pham(strategy, models.PHAM, dropout, num_flows=0)
+    trainer = make_pham_trainer(
+        strategy, network, phase_name, CellsFromTheImage(), learning_rate=0.0
+    )
+    batch = (tf.constant(PHAM_IMAGES[:4]), tf.constant(LABELS[:4]))
+    logs = strategy.run(tf.function(lambda: trainer.train_step(batch)))
+    losses = [float(x) for x in strategy.experimental_local_results(logs["loss"])]
+    assert len(losses) == 2
+    assert losses[0] != losses[1]
+
+
 def test_the_shares_of_replicas_add_up_to_the_mean_over_the_global_batch():
     values = tf.constant([1.0, 2.0, 6.0, 7.0])
 
@@ -195,3 +352,8 @@ def test_the_shares_of_replicas_add_up_to_the_mean_over_the_global_batch():
 def test_an_unknown_strategy_is_an_input_error():
     with pytest.raises(InputError, match="one_device, mirrored, multi_worker"):
         make_strategy("all")
+
+
+def test_phases_in_one_process_share_their_strategy():
+    """The collective operations of a second one clash with those of the first."""
+    assert make_strategy("mirrored") is make_strategy("mirrored")

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ram_tf import layers, models, objectives, random
+from ram_tf import layers, models, objectives, policies, random
 from ram_tf.models import Choice
+from tests.test_posterior import partial_vae_weights
 
 FOLDER = pathlib.Path(
     os.environ.get("RAM_TF_GOLDEN_DIR", pathlib.Path(__file__).parent / "golden")
@@ -38,17 +39,20 @@ class RecordedPolicy:
 
     deterministic = True
 
+    count_last_action = True
+    unroll = True
+
     def __init__(self, start, noise):
         self.start_location = start
         self.noise = list(noise)
 
-    def plan(self, batch_size, num_glimpses, seed):
+    def plan(self, network, context, state, num_glimpses, seed):
         return None
 
-    def start(self, network, state, *, seed, training):
+    def start(self, network, context, state, *, seed, training):
         return Choice(tf.constant(self.start_location))
 
-    def __call__(self, network, state, *, seed, training):
+    def __call__(self, network, context, state, *, seed, training):
         noise = self.noise.pop(0)
         return Choice(*network.location(state["hidden"], training=True, noise=noise))
 
@@ -132,7 +136,6 @@ def check_ram_model(golden):
             steps,
             seed=random.make_seed(0),
             training=True,
-            decide_last=True,
         )
         terms = {
             name: tf.reduce_mean(term)
@@ -161,7 +164,208 @@ def check_ram_model(golden):
         assert_close(gradient, convert(golden[f"grad/{name}"]), 1e-3, f"grad/{name}")
 
 
-CHECKS = {"ram_retina": check_retina, "ram_model": check_ram_model}
+class FixedPlan:
+    """Looks at given places."""
+
+    deterministic = True
+    count_last_action = False
+    unroll = True
+
+    def __init__(self, places):
+        self.places = places
+
+    def plan(self, network, context, state, num_glimpses, seed):
+        return tf.constant(self.places)
+
+
+class RecordedGain(policies.InformationGain):
+    """Starts where the recording started and imagines from the recorded noise."""
+
+    unroll = True  # Its noise is taken one by one.
+
+    def __init__(self, start, noise):
+        super().__init__(num_samples=noise.shape[2])
+        object.__setattr__(self, "start_location", start)
+        object.__setattr__(self, "noise", list(noise))
+
+    def start(self, network, context, state, *, seed, training):
+        return Choice(tf.constant(self.start_location))
+
+    def draw_noise(self, shape, seed):
+        noise = self.noise.pop(0)
+        assert noise.shape == shape
+        return tf.constant(noise)
+
+
+def convolution(weight):
+    return np.transpose(weight, (2, 3, 1, 0))
+
+
+def pointwise(weight):
+    return weight[:, :, 0, 0].T
+
+
+def pham_weights(network):
+    """Yields (published name, our variable, converter), but for the autoencoder's."""
+    encoder, mixer, core = network.patch_encoder, network.location_mixer, network.core
+    convolutions = [*encoder.convolutions, encoder.output_map]
+    for index, layer in enumerate(convolutions):
+        yield f"glimpse.fcg.{3 * index + 1}.weight", layer.kernel, convolution
+        yield f"glimpse.fcg.{3 * index + 1}.bias", layer.bias, np.asarray
+    norms = {f"fcg.{3 * i + 3}": norm for i, norm in enumerate(encoder.norms)}
+    for name, norm in (norms | {"final.bn1": mixer.norm}).items():
+        yield f"glimpse.{name}.weight", norm.gamma, np.asarray
+        yield f"glimpse.{name}.bias", norm.beta, np.asarray
+        yield f"glimpse.{name}.running_mean", norm.moving_mean, np.asarray
+        yield f"glimpse.{name}.running_var", norm.moving_variance, np.asarray
+    for name, layer in {
+        "glimpse.fcl.fc1": mixer.place_map,
+        "rnn.fch": core.hidden_map,
+        "rnn.fcg": core.input_map,
+        "classifier.cn": network.classifier,
+    }.items():
+        yield f"{name}.weight", layer.kernel, pointwise
+        yield f"{name}.bias", layer.bias, np.asarray
+    yield "rnn.final.bn1.weight", core.norm.gamma, np.ravel
+    yield "rnn.final.bn1.bias", core.norm.beta, np.ravel
+
+
+def load_pham(golden):
+    """Builds the model of a recording; returns it, its images and its weights."""
+    images = (to_channels_last(golden["images"]) + 1) / 2
+    features, *_ = golden["weight/glimpse.final.bn1.weight"].shape
+    network = models.PHAM(
+        golden["weight/classifier.cn.weight"].shape[0],
+        glimpse_size=int(golden["gz"]),
+        feature_units=features,
+        latent_units=golden["noise"].shape[-1],
+        hidden_units=golden["weight/rnn.fch.weight"].shape[0],
+        num_flows=int(golden["num_flows"]),
+        published_norm=True,
+    )
+    network.build(images.shape)
+    assert network.grid == (int(golden["grid"]),) * 2
+    vae = network.partial_vae
+    weights = [
+        *pham_weights(network),
+        ("wc", vae.log_variance, np.squeeze),
+        *partial_vae_weights(vae.posterior, vae.decoder),
+    ]
+    ignored = ("num_batches_tracked", "data_dep_init_done")
+    assert {name for name, *_ in weights} == {
+        name.removeprefix("weight/")
+        for name in golden
+        if name.startswith("weight/") and not name.endswith(ignored)
+    }
+    for name, variable, convert in weights:
+        variable.assign(convert(golden[f"weight/{name}"]))
+    return network, images, weights
+
+
+def places_of(network, starts):
+    """(x, y) of patches that begin at pixels (row, column)."""
+    places = 2 * (starts + 0.5) / network.room - 1
+    return places[..., ::-1].astype("float32")
+
+
+def check_phase(golden, prefix, network, images, weights, policy, objective, terms):
+    """Checks loss, accuracy and gradients of one phase; returns the rollout."""
+    noise = np.swapaxes(golden["noise"], 0, 1)[:, :, None]
+    reading = {} if prefix == "one" else {"imagine": True, "noise": tf.constant(noise)}
+    with tf.GradientTape() as tape:
+        result = models.rollout(
+            network,
+            policy,
+            network.prepare(images),
+            int(golden["T"]),
+            seed=random.make_seed(0),
+            reading=reading,
+        )
+        values = objective(result, golden["labels"])
+        loss = sum(terms[name] * tf.reduce_mean(values[name]) for name in terms)
+    assert_close(loss, golden[f"{prefix}_loss"], what=f"{prefix}_loss")
+    correct = np.argmax(result.logits, axis=-1) == golden["labels"][:, None]
+    assert_close(correct.mean(axis=0), golden[f"{prefix}_accuracy"], what="accuracy")
+    wanted = [row for row in weights if f"{prefix}_grad/{row[0]}" in golden]
+    names = {f"{prefix}_grad/{name}" for name, *_ in wanted}
+    assert names == {name for name in golden if name.startswith(f"{prefix}_grad/")}
+    gradients = tape.gradient(loss, [variable.value for _, variable, _ in wanted])
+    for (name, _, convert), gradient in zip(wanted, gradients):
+        name = f"{prefix}_grad/{name}"
+        assert_close(gradient, convert(golden[name]), 1e-3, name)
+    return result
+
+
+def check_gain(golden, prefix, network, result):
+    """Checks the maps of expected gain and the cells that they led to."""
+    gain = np.asarray(result.extras["gain"])
+    gain = np.where(np.isneginf(gain), -100.0, gain)  # As published.
+    expected = golden[f"{prefix}_eig"]
+    expected = np.swapaxes(expected, 0, 1).reshape(gain.shape)
+    assert (gain == -100).tolist() == (expected == -100).tolist()
+    unseen = expected != -100
+    assert_close(gain[unseen], expected[unseen], what=f"{prefix}_eig")
+    chosen = np.asarray(result.extras["cell"])[:, 1:]
+    chosen = np.stack(np.divmod(chosen, network.grid[1]), axis=-1)
+    assert np.swapaxes(chosen, 0, 1).tolist() == golden[f"{prefix}_locations"].tolist()
+
+
+def check_pham(golden):
+    network, images, weights = load_pham(golden)
+    loaded = (golden, network, images, weights)
+
+    def check(prefix, policy, objective, terms):
+        return check_phase(
+            golden, prefix, *loaded[1:], policy=policy, objective=objective, terms=terms
+        )
+
+    places = np.swapaxes(places_of(network, golden["one_locations"]), 0, 1)
+    classification = {"classification": 1.0}
+    check("one", FixedPlan(places), objectives.classification_objective, classification)
+
+    starts = golden["two_locations"] * network.stride
+    places = np.swapaxes(places_of(network, starts), 0, 1)
+    evidence = {"kl": 1.0, "reconstruction": 1.0}
+    result = check("two", FixedPlan(places), objectives.evidence_objective, evidence)
+    extras = {k: np.swapaxes(v, 0, 1) for k, v in result.extras.items()}
+    hidden = golden["vae_hidden"][..., 0, 0]
+    assert_close(np.swapaxes(result.hidden, 0, 1), hidden, what="vae_hidden")
+    features = golden["vae_features"]
+    features = np.moveaxis(features.reshape(*features.shape[:3], -1), 2, -1)
+    assert_close(extras["imagined"], features, what="vae_features")
+    log_q = golden["vae_log_q0"] + golden["vae_neg_log_det"]
+    assert_close(extras["log_q"], log_q, what="log_q")
+    log_prior = -golden["vae_neg_log_prior"].sum(axis=-1)
+    assert_close(extras["log_prior"], log_prior, what="log_prior")
+
+    policy = RecordedGain(places[:, 0], golden["noise"][:-1, :, None])
+    weights_of_terms = {"classification": float(golden["ccebal"]), **evidence}
+    joint = objectives.joint_objective
+    result = check("three", policy, joint, weights_of_terms)
+    check_gain(golden, "three", network, result)
+
+    noise = golden["eval_noise"]
+    shape = (len(noise), int(golden["num_samples"]), len(images), noise.shape[-1])
+    noise = np.swapaxes(noise.reshape(shape), 1, 2)  # Rows are sample-major.
+    result = models.rollout(
+        network,
+        RecordedGain(places[:, 0], noise),
+        network.prepare(images),
+        int(golden["T"]),
+        seed=random.make_seed(0),
+    )
+    check_gain(golden, "eval", network, result)
+    logits = np.swapaxes(result.logits, 0, 1)
+    assert_close(logits, golden["eval_logits"], what="eval_logits")
+    correct = np.argmax(result.logits, axis=-1) == golden["labels"][:, None]
+    assert_close(correct.mean(axis=0), golden["eval_accuracy"], what="eval_accuracy")
+
+
+CHECKS = {
+    "ram_retina": check_retina,
+    "ram_model": check_ram_model,
+    "pham_": check_pham,
+}
 
 
 def test_there_are_golden_files():

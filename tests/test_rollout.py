@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from ram_tf import evaluation, layers, models, objectives, ops, policies, random
+from ram_tf.errors import InputError
 
 POLICIES = {
     "gaussian": policies.GaussianPolicy(),
@@ -72,7 +73,7 @@ def test_a_rollout_has_a_value_for_every_glimpse(policy, num_glimpses, batch):
 
 @pytest.mark.parametrize("num_glimpses", [0, -1])
 def test_looking_less_than_once_is_refused(num_glimpses):
-    with pytest.raises(ValueError, match="num_glimpses"):
+    with pytest.raises(InputError, match=f"glimpse is needed, got {num_glimpses}"):
         look(make_network(), policies.GaussianPolicy(), some_images(), num_glimpses)
 
 
@@ -103,14 +104,16 @@ class OneByOne:
     places: typing.Any
     visits: list = dataclasses.field(default_factory=list)
     deterministic = True
+    count_last_action = False
+    unroll = True
 
-    def plan(self, batch_size, num_glimpses, seed):
+    def plan(self, network, context, state, num_glimpses, seed):
         return None
 
-    def start(self, network, state, *, seed, training):
+    def start(self, network, context, state, *, seed, training):
         return models.Choice(self.places[:, 0])
 
-    def __call__(self, network, state, *, seed, training):
+    def __call__(self, network, context, state, *, seed, training):
         self.visits.append(seed)
         return models.Choice(self.places[:, len(self.visits)])
 

@@ -44,12 +44,11 @@ def gradients_by_part(network, term, num_glimpses=3, decide_last=False, policy=N
     with tf.GradientTape() as tape:
         rollout = models.rollout(
             network,
-            policy or policies.GaussianPolicy(),
+            policy or policies.GaussianPolicy(count_last_action=decide_last),
             network.prepare(IMAGES),
             num_glimpses,
             seed=random.make_seed(4),
             training=True,
-            decide_last=decide_last,
         )
         loss = tf.reduce_mean(objectives.ram_objective(rollout, LABELS)[term])
     variables = {
@@ -103,17 +102,19 @@ class PolicyWithAWeight:
     """Its places depend on a variable, and nothing but the loop stops the gradient."""
 
     deterministic = True
+    count_last_action = False
+    unroll = True
 
     def __init__(self, weight):
         self.weight = weight
 
-    def plan(self, batch_size, num_glimpses, seed):
+    def plan(self, network, context, state, num_glimpses, seed):
         return None
 
-    def start(self, network, state, *, seed, training):
+    def start(self, network, context, state, *, seed, training):
         return models.Choice(self.weight + tf.zeros((len(state["hidden"]), 2)))
 
-    def __call__(self, network, state, *, seed, training):
+    def __call__(self, network, context, state, *, seed, training):
         action = self.weight * state["hidden"][:, :2]
         return models.Choice(action, tf.reduce_sum(action, axis=1))
 
@@ -145,12 +146,11 @@ def test_a_decision_counts_if_a_glimpse_follows_or_it_is_asked_for(
     network = make_network()
     rollout = models.rollout(
         network,
-        policies.GaussianPolicy(),
+        policies.GaussianPolicy(count_last_action=decide_last),
         network.prepare(IMAGES),
         num_glimpses,
         seed=random.make_seed(4),
         training=True,
-        decide_last=decide_last,
     )
     decisions = num_glimpses if decide_last else num_glimpses - 1
     assert rollout.log_probs.shape == (12, decisions)
@@ -173,11 +173,10 @@ def test_the_last_decision_changes_nothing_that_came_before():
     def look(decide_last):
         return models.rollout(
             network,
-            policies.GaussianPolicy(),
+            policies.GaussianPolicy(count_last_action=decide_last),
             network.prepare(IMAGES),
             3,
             seed=random.make_seed(4),
-            decide_last=decide_last,
         )
 
     without, with_last = look(False), look(True)

@@ -164,7 +164,9 @@ def test_every_policy_can_train_with_any_number_of_glimpses(policy, num_glimpses
 
 @pytest.mark.usefixtures("eagerly")
 def test_the_decision_after_the_only_glimpse_can_be_made_to_count():
-    trainer = make_trainer(num_glimpses=1, count_last_action=True)
+    trainer = make_trainer(
+        num_glimpses=1, policy=policies.GaussianPolicy(count_last_action=True)
+    )
     before = weights_of(trainer.network.location)
     train(trainer)
     for a, b in zip(weights_of(trainer.network.location), before):

@@ -2,10 +2,14 @@ import math
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
 from PIL import Image
 
 from ram_tf import layers, models, policies, visualization
 from ram_tf.errors import InputError
+from ram_tf.training.callbacks import PolicyMonitor
 
 NUM_IMAGES, NUM_GLIMPSES, SIZE = 2, 3, (17, 24)
 LABELS = np.array([1, 0])
@@ -164,6 +168,255 @@ def test_one_image_and_one_glimpse_can_be_drawn_without_labels(tmp_path):
             picture.load()
             assert min(picture.size) > 100
         assert_file_holds(tmp_path / name, recording, None)
+
+
+# Images of a model with a grid: their size and channels, and the grid.
+GRID_CASES = {
+    "grey, wide": ((8, 10, 1), (3, 4)),
+    "colour, tall": ((12, 6, 3), (5, 2)),
+    "colour, one row": ((4, 12, 3), (1, 5)),
+}
+GAIN_POLICY = policies.InformationGain(num_samples=2)
+PLOTS = {
+    "a.png": visualization.plot_glimpses,
+    "a.gif": visualization.animate_glimpses,
+    "b.png": visualization.plot_gain,
+}
+
+
+def make_pham(shape):
+    network = models.PHAM(
+        3,
+        glimpse_size=4,
+        feature_units=6,
+        latent_units=5,
+        hidden_units=8,
+        num_flows=1,
+    )
+    network.build((None, *shape))
+    rng = np.random.default_rng(2)
+    for weight in network.trainable_weights:
+        weight.assign(weight + rng.normal(0, 0.2, weight.shape))
+    return network
+
+
+def grid_images(shape, number=NUM_IMAGES):
+    return np.random.default_rng(3).random((number, *shape), "float32")
+
+
+@pytest.fixture(params=GRID_CASES.values(), ids=GRID_CASES)
+def grid_case(request):
+    shape, grid = request.param
+    network, images = make_pham(shape), grid_images(shape)
+    recording = visualization.record(network, GAIN_POLICY, images, NUM_GLIMPSES)
+    return network, images, recording, grid
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that are written during a test."""
+    written, write = [], Figure.savefig
+
+    def keep_and_write(figure, *arguments, **options):
+        written.append(figure)
+        write(figure, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keep_and_write)
+    return written
+
+
+def panels_of(figure, recording):
+    """A block an image, of two rows of axes; and the legend."""
+    num_images, num_glimpses = recording["locations"].shape[:2]
+    *panels, legend = figure.axes
+    blocks = np.reshape(panels, (num_images, num_glimpses, 2)).swapaxes(1, 2)
+    return blocks, legend
+
+
+def seen_cells(recording, grid):
+    """Whether a cell was seen before each choice, one glimpse at a time."""
+    num_images, num_glimpses = recording["locations"].shape[:2]
+    seen = np.zeros((num_images, num_glimpses - 1, *grid), bool)
+    for image in range(num_images):
+        for step in range(num_glimpses - 1):
+            top, left, _, _ = recording["boxes"][image, step, 0]
+            seen[image, step:, top // 2, left // 2] = True
+    return seen
+
+
+def test_a_recorded_gain_is_the_rollouts_as_a_grid(grid_case):
+    network, images, recording, grid = grid_case
+    seed = tf.random.experimental.stateless_fold_in(tf.zeros(2, "int32"), 0)
+    result = network(images, policy=GAIN_POLICY, num_glimpses=NUM_GLIMPSES, seed=seed)
+    np.testing.assert_array_equal(recording["locations"], result.locations)
+    gain = recording["gain"]
+    assert gain.shape == (NUM_IMAGES, NUM_GLIMPSES - 1, *grid)
+    flat = gain.reshape(NUM_IMAGES, NUM_GLIMPSES - 1, -1)
+    np.testing.assert_array_equal(flat, result.extras["gain"])
+    np.testing.assert_array_equal(np.isneginf(gain), seen_cells(recording, grid))
+    assert gain[np.isfinite(gain)].min() >= 0 and gain.max() > 0
+    tops_lefts = recording["boxes"][:, 1:, 0, :2] // 2
+    best = np.stack(np.unravel_index(flat.argmax(axis=-1), grid), axis=-1)
+    np.testing.assert_array_equal(best, tops_lefts)
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_every_picture_of_a_model_with_a_grid_has_its_data(tmp_path, grid_case, name):
+    _, _, recording, _ = grid_case
+    path = PLOTS[name](recording, tmp_path / "new folder" / name, names(3), LABELS)
+    with Image.open(path) as picture:
+        assert np.asarray(picture.convert("L"), float).std() > 10
+    assert_file_holds(path, recording, LABELS)
+
+
+def test_maps_show_gain_seen_cells_and_the_chosen_one(tmp_path, grid_case, figures):
+    _, images, recording, grid = grid_case
+    visualization.plot_gain(recording, tmp_path / "a.png", names(3), LABELS)
+    blocks, _ = panels_of(figures[0], recording)
+    for image, (above, below) in enumerate(blocks):
+        assert above[0].get_title() == f"true: class {LABELS[image]}"
+        assert len(above[0].patches) == NUM_GLIMPSES  # The boxes.
+        for step, axes in enumerate(above[1:], start=1):
+            gain = recording["gain"][image, step - 1]
+            seen = np.isneginf(gain)
+            (drawn,) = axes.images
+            np.testing.assert_array_equal(drawn.get_array().mask, seen)
+            np.testing.assert_array_equal(drawn.get_array().data[~seen], gain[~seen])
+            assert drawn.get_clim() == (0, pytest.approx(gain.max()))
+            assert axes.get_title() == f"after {step}: max {gain.max():.2g}"
+            # A seen cell has a colour of its own, and a dot; so it is in the picture.
+            grey = drawn.cmap(drawn.norm(drawn.get_array()))[seen]
+            assert np.ptp(grey[:, :3]) == 0 and 0.5 < grey[0, 0] < 0.95
+            dots = np.asarray(axes.collections[0].get_offsets())
+            corner = np.round((dots[:, ::-1] + 0.5 - 2) / 2).astype(int)
+            assert {*map(tuple, corner)} == {*map(tuple, np.argwhere(seen))}
+            # The outline is around the largest, in the colour of the next glimpse.
+            (outline,) = axes.patches
+            row, column = np.unravel_index(gain.argmax(), grid)
+            x, y = np.array([column, row]) * 2 + 1.5 - 1.0
+            assert outline.get_bbox().bounds == pytest.approx((x, y, 2, 2))
+            frame = below[step].spines["top"].get_edgecolor()
+            assert outline.get_edgecolor() == frame
+            # One pixel is one pixel, under the map as in the image.
+            left, right, bottom, top = drawn.get_extent()
+            assert (left, top) == pytest.approx((0.5, 0.5))
+            assert (right - left, bottom - top) == (2 * grid[1], 2 * grid[0])
+            assert axes.get_xlim() == above[0].get_xlim()
+            assert axes.get_ylim() == above[0].get_ylim()
+
+
+def test_glimpses_are_under_the_maps_in_order(tmp_path, grid_case, figures):
+    _, images, recording, _ = grid_case
+    visualization.plot_gain(recording, tmp_path / "a.png", names(3), LABELS)
+    blocks, _ = panels_of(figures[0], recording)
+    for image, (above, below) in enumerate(blocks):
+        for step, axes in enumerate(below):
+            top, left, bottom, right = recording["boxes"][image, step, 0]
+            seen = images[image, top:bottom, left:right]
+            shown = seen if seen.shape[-1] == 3 else seen[..., 0]
+            np.testing.assert_allclose(axes.images[0].get_array(), shown, atol=1e-6)
+            belief = recording["probabilities"][image, step]
+            best = int(belief.argmax())
+            label = axes.xaxis.label
+            assert label.get_text() == f"{step + 1}: class {best} {belief[best]:.0%}"
+            right_color, wrong_color = to_rgba("#333333"), to_rgba("#d1495b")
+            expected = right_color if best == LABELS[image] else wrong_color
+            assert to_rgba(label.get_color()) == expected
+            middle = above[step].get_position()
+            assert axes.get_position().x0 >= middle.x0 - 1e-9
+            assert axes.get_position().y1 < middle.y0
+
+
+@pytest.mark.parametrize("num_glimpses", [2, 7])
+def test_nothing_overlaps_or_leaves_the_picture(tmp_path, figures, num_glimpses):
+    shape = (8, 10, 3)
+    images = grid_images(shape)
+    recording = visualization.record(
+        make_pham(shape), GAIN_POLICY, images, num_glimpses
+    )
+    long_names = ["a very long name of a class"] * 3
+    visualization.plot_gain(recording, tmp_path / "a.png", long_names, LABELS)
+    (figure,) = figures
+    blocks, legend = panels_of(figure, recording)
+    extents = [text.get_window_extent() for text in legend.texts]
+    for axes in blocks.ravel():
+        extents.append(axes.get_window_extent())
+        for text in (axes.title, axes.xaxis.label):
+            if text.get_text():
+                extents.append(text.get_window_extent())
+    for index, extent in enumerate(extents):
+        assert extent.x0 >= 0 and extent.x1 <= figure.bbox.x1
+        assert extent.y0 >= 0 and extent.y1 <= figure.bbox.y1
+        for other in extents[:index]:
+            assert not extent.overlaps(other)
+
+
+def test_a_map_without_any_gain_and_one_image_can_be_drawn(tmp_path, figures):
+    shape = (8, 10, 1)
+    recording = visualization.record(
+        make_pham(shape), GAIN_POLICY, grid_images(shape, 1), 2
+    )
+    recording["gain"] = np.minimum(recording["gain"], 0.0)
+    path = visualization.plot_gain(recording, tmp_path / "a.png", names(3))
+    assert_file_holds(path, recording, None)
+    blocks, _ = panels_of(figures[0], recording)
+    assert blocks[0, 0, 0].get_title() == ""
+    assert blocks[0, 0, 1].get_title() == "after 1: max 0"
+
+
+@pytest.mark.parametrize(
+    ("policy", "num_glimpses", "advice"),
+    [(policies.RandomCells(), 3, "--policy=learned"), (GAIN_POLICY, 1, "glimpses=2")],
+)
+def test_no_gain_is_an_input_error(tmp_path, policy, num_glimpses, advice):
+    shape = (8, 10, 1)
+    recording = visualization.record(
+        make_pham(shape), policy, grid_images(shape), num_glimpses
+    )
+    assert "gain" not in recording
+    with pytest.raises(InputError, match=advice) as caught:
+        visualization.plot_gain(recording, tmp_path / "a.png", names(3))
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+class StandInTrainer:
+    def __init__(self, network, num_glimpses):
+        self.network = network
+        self.num_glimpses = num_glimpses
+
+
+@pytest.mark.parametrize(
+    ("policy", "tag"),
+    [(GAIN_POLICY, "information_gain"), (policies.RandomCells(), "glimpses")],
+)
+def test_the_monitor_draws_the_gain_if_there_is_one(tmp_path, policy, tag):
+    shape = (8, 10, 1)
+    images = grid_images(shape)
+    network = make_pham(shape)
+    monitor = PolicyMonitor(
+        policy,
+        images,
+        LABELS,
+        names(3),
+        tmp_path / "figures",
+        tensorboard=tmp_path / "events",
+    )
+    monitor.set_params({"epochs": 1})
+    monitor.set_model(StandInTrainer(network, 3))
+    monitor.on_train_begin()
+    monitor.on_epoch_end(0, {})
+    recording = visualization.record(network, policy, images, 3)
+    assert_file_holds(tmp_path / "figures" / "epoch_0001.png", recording, LABELS)
+    kind = visualization.plot_gain if tag != "glimpses" else visualization.plot_glimpses
+    expected = kind(recording, tmp_path / "expected.png", names(3), LABELS)
+    drawn = tmp_path / "figures" / "epoch_0001.png"
+    assert drawn.read_bytes() == expected.read_bytes()
+    (events,) = (tmp_path / "events").iterdir()
+    records = tf.data.TFRecordDataset(str(events)).as_numpy_iterator()
+    written = [tf.compat.v1.Event.FromString(record) for record in records]
+    tags = {value.tag for event in written for value in event.summary.value}
+    assert tags == {tag}
 
 
 CURVES = """epoch,loss,accuracy,spread,learning_rate,val_loss,val_accuracy

@@ -49,5 +49,5 @@ if __name__ == "__main__":
     command.run(
         main,
         default_config=ROOT / "configs" / "ram_digits.py",
-        short_names=SHORT_NAMES,
+        rewrite=lambda argv: command.expand_short_names(argv, SHORT_NAMES),
     )

@@ -12,7 +12,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of a run.", required=True)
 flags.DEFINE_string("checkpoint", "best", "best, last, or a checkpoint's folder.")
 flags.DEFINE_string("output", None, "CSV file; default the terminal.")
-flags.DEFINE_string("policy", "mean", "Policy that looks.")
+flags.DEFINE_string("policy", None, "Policy that looks; default the family's.")
 flags.DEFINE_integer("num_glimpses", None, "Default as trained.", lower_bound=1)
 flags.DEFINE_integer("batch_size", 64, "Images at a time.", lower_bound=1)
 flags.DEFINE_string("datapath", None, "One more image or folder.")

@@ -5,6 +5,9 @@
   python tools/visualize.py --workdir=DIR --kind=glimpses --images=a.png,b.jpg \
     --output=mine.png
   python tools/visualize.py --workdir=DIR --kind=curves --output=curves.png
+  python tools/visualize.py --workdir=DIR --kind=eig --output=eig.png
+
+`eig` draws the expected information gain that a model of the family pham looks for.
 """
 
 from absl import flags
@@ -13,12 +16,14 @@ from ram_tf import command
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of a run.", required=True)
-flags.DEFINE_enum("kind", "glimpses", ["glimpses", "animation", "curves"], "Picture.")
+flags.DEFINE_enum(
+    "kind", "glimpses", ["glimpses", "animation", "eig", "curves"], "Picture."
+)
 flags.DEFINE_string("output", None, "Picture to write.", required=True)
 flags.DEFINE_list("images", None, "Image files; default the first test images.")
 flags.DEFINE_integer("num_images", 6, "Test images to draw.", lower_bound=1)
 flags.DEFINE_integer("num_glimpses", None, "Default as trained.", lower_bound=1)
-flags.DEFINE_string("policy", "mean", "Policy that looks.")
+flags.DEFINE_string("policy", None, "Policy that looks; default the family's.")
 flags.DEFINE_string("checkpoint", "best", "best, last, or a checkpoint's folder.")
 flags.DEFINE_string("datapath", None, "Where the data are; default as trained.")
 

@@ -4,12 +4,20 @@ from ram_tf.data.dataset import Dataset, Split
 from ram_tf.data.folder import EXTENSIONS, decode_image
 from ram_tf.data.sources import SOURCES, load
 from ram_tf.data.synthetic import synthetic
-from ram_tf.data.transforms import Translate
+from ram_tf.data.transforms import (
+    ColorJitter,
+    HorizontalFlip,
+    RandomResizedCrop,
+    Translate,
+)
 
 __all__ = [
     "EXTENSIONS",
     "SOURCES",
+    "ColorJitter",
     "Dataset",
+    "HorizontalFlip",
+    "RandomResizedCrop",
     "Split",
     "Translate",
     "decode_image",

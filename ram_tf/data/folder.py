@@ -1,20 +1,14 @@
 """Any folder of class folders, or an archive of one, as a data set."""
 
 import contextlib
-import dataclasses
 import io
 import itertools
-import lzma
-import os
 import pathlib
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from ram_tf.data.archive import list_files
 from ram_tf.data.dataset import Dataset, Split, choose_validation
 from ram_tf.data.transforms import size_pair
 from ram_tf.errors import InputError
@@ -27,26 +21,8 @@ SPLIT_NAMES = {
     "valid": "validation",
     "validation": "validation",
 }
-BROKEN_ARCHIVE = (
-    *(OSError, EOFError, KeyError, ValueError, zlib.error, lzma.LZMAError),
-    *(tarfile.TarError, zipfile.BadZipFile),
-    RuntimeError,  # a zip file with a password, or an unknown compression
-)
 # Compressed bytes of so many images are in memory at a time.
 CHUNK = 256
-
-
-@dataclasses.dataclass(frozen=True)
-class _Entry:
-    """One file: the parts of its path, how to read it, and its place in the archive."""
-
-    parts: tuple[str, ...]
-    read: Callable[[], bytes]
-    position: int
-
-    @property
-    def name(self):
-        return "/".join(self.parts)
 
 
 def folder(
@@ -99,7 +75,7 @@ def folder(
         )
     datapath = pathlib.Path(datapath)
     with contextlib.ExitStack() as stack:
-        entries, folders = _listing(datapath, stack)
+        entries, folders = list_files(datapath, stack)
         groups, class_names = _group(datapath, entries, folders)
         groups = _split(groups, test_fraction, split_seed, validation_fraction, seed)
         arrays = _decode_all(groups, image_size, channels, max_gigabytes)
@@ -111,93 +87,6 @@ def folder(
             for split, examples in groups.items()
         },
     )
-
-
-def _listing(datapath, stack):
-    """Returns the visible files as entries, and all folders as tuples of parts."""
-    if datapath.is_dir():
-        files, folders = _list_directory(datapath)
-    else:
-        try:
-            if tarfile.is_tarfile(datapath):
-                archive = stack.enter_context(tarfile.TarFile.open(datapath))
-                files, folders = _list_tar(archive)
-            elif zipfile.is_zipfile(datapath):
-                archive = stack.enter_context(zipfile.ZipFile(datapath))
-                files, folders = _list_zip(archive)
-            else:
-                raise InputError(
-                    f"'{datapath}' is neither a folder nor a complete .tar, .tar.gz or "
-                    ".zip archive. Give one of these."
-                )
-        except BROKEN_ARCHIVE as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(
-                f"The archive '{datapath}' is damaged: {error}."
-            ) from error
-    folders |= {
-        file.parts[:depth] for file in files for depth in range(1, len(file.parts))
-    }
-    return (
-        sorted((file for file in files if _visible(file.parts)), key=lambda f: f.parts),
-        {parts for parts in folders if _visible(parts)},
-    )
-
-
-def _visible(parts):
-    return not any(part.startswith(".") or part == "__MACOSX" for part in parts)
-
-
-def _list_directory(root):
-    files, folders, seen = [], set(), set()
-    for path, names, filenames in os.walk(root, followlinks=True):
-        real = os.path.realpath(path)
-        if real in seen:  # a link back to a folder above
-            names.clear()
-            continue
-        seen.add(real)
-        parts = pathlib.Path(path).relative_to(root).parts
-        folders |= {(*parts, name) for name in names}
-        for name in filenames:
-            read = pathlib.Path(path, name).read_bytes
-            files.append(_Entry((*parts, name), read, len(files)))
-    return files, folders
-
-
-def _list_tar(archive):
-    files, folders = [], set()
-    for member in archive.getmembers():
-        parts = _parts(member.name)
-        if member.isdir():
-            folders.add(parts)
-        elif member.isfile() or member.islnk():
-
-            def read(member=member):
-                return archive.extractfile(member).read()
-
-            files.append(_Entry(parts, read, len(files)))
-    return files, folders - {()}
-
-
-def _list_zip(archive):
-    files, folders = [], set()
-    for info in archive.infolist():
-        parts = _parts(info.filename)
-        if info.is_dir():
-            folders.add(parts)
-        else:
-
-            def read(info=info):
-                return archive.read(info)
-
-            files.append(_Entry(parts, read, len(files)))
-    return files, folders - {()}
-
-
-def _parts(name):
-    # Parts are names to sort by, never paths to write to, so ".." does no harm.
-    return tuple(part for part in name.split("/") if part not in ("", ".", ".."))
 
 
 def _group(datapath, entries, folders):
@@ -305,7 +194,7 @@ def _decode_all(groups, image_size, channels, max_gigabytes):
     targets.sort(key=lambda target: target[0].position)
     first = targets[0][0]
     size = (
-        image_size or decode_image(_read(first), first.name, None, channels).shape[:2]
+        image_size or decode_image(first.read(), first.name, None, channels).shape[:2]
     )
     gigabytes = len(targets) * size[0] * size[1] * channels / 1e9
     if gigabytes > max_gigabytes:
@@ -333,16 +222,9 @@ def _decode_all(groups, image_size, channels, max_gigabytes):
     remaining = iter(targets)
     with ThreadPoolExecutor() as pool:
         while chunk := list(itertools.islice(remaining, CHUNK)):
-            contents = [_read(entry) for entry, _, _ in chunk]
+            contents = [entry.read() for entry, _, _ in chunk]
             list(pool.map(decode, chunk, contents))
     return arrays
-
-
-def _read(entry):
-    try:
-        return entry.read()
-    except BROKEN_ARCHIVE as error:
-        raise InputError(f"'{entry.name}' cannot be read: {error}.") from error
 
 
 def decode_image(content, name, size, channels):

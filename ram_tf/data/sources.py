@@ -1,5 +1,6 @@
 """The known data sets by name, and `load`, which reads one."""
 
+import functools
 import inspect
 import pathlib
 
@@ -9,7 +10,14 @@ from ram_tf.data.dataset import Dataset, Split, choose_validation
 from ram_tf.data.folder import folder
 from ram_tf.data.synthetic import synthetic
 from ram_tf.data.tfds_source import load_tfds
-from ram_tf.data.transforms import Translate, example_uniforms, size_pair
+from ram_tf.data.transforms import (
+    ColorJitter,
+    HorizontalFlip,
+    RandomResizedCrop,
+    Translate,
+    example_uniforms,
+    size_pair,
+)
 from ram_tf.errors import InputError
 
 # Seeds of what must be the same for everybody, whatever the run's own seed is.
@@ -153,9 +161,60 @@ def mnist(datapath=None, *, validation_fraction=0.1, seed=0, canvas=None):
     )
 
 
+def photographs(
+    name,
+    tfds_name,
+    train_split,
+    test_split,
+    datapath=None,
+    *,
+    validation_fraction=0.1,
+    seed=0,
+    augment=True,
+):
+    """Reads a data set of small colour images through TensorFlow Datasets.
+
+    Args:
+        name: String, ours for the data set.
+        tfds_name: String, TensorFlow Datasets' or our builder's name for it.
+        train_split: String, split to train and validate on, such as "train+extra".
+        test_split: String, split to test on.
+        datapath: As for `mnist`.
+        validation_fraction: Float, share of the training images that validates.
+        seed: Integer, chooses the validation images.
+        augment: Boolean. Whether training images are cropped, mirrored and changed in
+            colour at random, anew each epoch. Validation and test images never are.
+
+    Returns:
+        A `Dataset`.
+    """
+    transforms = (RandomResizedCrop(), HorizontalFlip(), ColorJitter())
+    arrays, class_names = load_tfds(tfds_name, datapath, (train_split, test_split))
+    images, labels = arrays[train_split]
+    train, validation = choose_validation(len(labels), validation_fraction, seed)
+    return Dataset(
+        name=name,
+        train=Split(images[train], labels[train], transforms if augment else ()),
+        validation=Split(images[validation], labels[validation]),
+        test=Split(*arrays[test_split]),
+        class_names=class_names,
+    )
+
+
 SOURCES = {
+    "cifar10": functools.partial(photographs, "cifar10", "cifar10", "train", "test"),
+    "cifar100": functools.partial(photographs, "cifar100", "cifar100", "train", "test"),
+    "cinic10": functools.partial(
+        photographs, "cinic10", "cinic10", "train+valid", "test"
+    ),
     "digits": digits,
     "folder": folder,
     "mnist": mnist,
+    "svhn": functools.partial(
+        photographs, "svhn", "svhn_cropped", "train+extra", "test", augment=False
+    ),
     "synthetic": synthetic,
+    "tinyimagenet": functools.partial(
+        photographs, "tinyimagenet", "tinyimagenet", "train", "val"
+    ),
 }

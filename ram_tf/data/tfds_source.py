@@ -6,6 +6,7 @@ share names), and retries for minutes without a network.
 """
 
 import contextlib
+import functools
 import hashlib
 import io
 import json
@@ -18,6 +19,9 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import zipfile
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -25,6 +29,22 @@ import tensorflow as tf
 from ram_tf.errors import InputError
 
 PROBE_SECONDS = 3.0
+
+
+class _Originals(NamedTuple):
+    """What a data set is made from.
+
+    Args:
+        make_builder: Function of `data_dir` that returns the builder.
+        archives: Dictionary of file names by URL.
+        missing: List of the URLs of those that are not at hand.
+        content: String, another one for other archives.
+    """
+
+    make_builder: Callable
+    archives: dict[str, str]
+    missing: list[str]
+    content: str
 
 
 def load_tfds(name, datapath=None, splits=("train", "test")):
@@ -35,10 +55,13 @@ def load_tfds(name, datapath=None, splits=("train", "test")):
        into `datapath`, or into `~/.cache/ram_tf` where that is read-only.
     3. Otherwise what is missing is downloaded.
 
+    Decoding takes some seconds for every 100,000 images, so the arrays are kept in
+    `~/.cache/ram_tf/decoded` for the next time; that folder may be removed at any time.
+
     Args:
-        name: String, the library's name of the data set.
+        name: String, the library's name of the data set or a key of `BUILDERS`.
         datapath: Path or `None`, which means the library's own folder.
-        splits: Names of the splits to read.
+        splits: Names of the splits to read; "train+extra" is both as one.
 
     Returns:
         A dictionary of (images `(n, h, w, C)` uint8, labels `(n,)` int64) by split,
@@ -54,10 +77,10 @@ def load_tfds(name, datapath=None, splits=("train", "test")):
     import tensorflow_datasets as tfds
 
     folder = datapath and _prepared_folder(name, datapath)
-    folder = folder or _prepare(tfds.builder_cls(name), name, datapath)
+    folder = folder or _prepare(name, datapath)
     try:
         builder = tfds.builder_from_directory(folder)
-        arrays = {split: _read_split(builder, split) for split in splits}
+        arrays = {split: _decoded(builder, split) for split in splits}
     except (KeyError, OSError, ValueError, tf.errors.OpError) as error:
         if isinstance(error, InputError):
             raise
@@ -78,25 +101,24 @@ def _prepared_folder(name, root):
     return found[max(found)] if found else None
 
 
-def _prepare(builder_class, name, datapath):
+def _prepare(name, datapath):
     """Makes the prepared folder of a data set and returns it."""
     import tensorflow_datasets as tfds
 
-    archives = {
-        url: (info.filename or url.rsplit("/", 1)[-1], int(info.size), info.checksum)
-        for url, info in (builder_class.url_infos or {}).items()
-    }
-    missing = _missing_archives(archives, datapath)
-    target = _target(name, archives, datapath)
+    make_builder, archives, missing, content = _originals(name, datapath)
+    target = _target(name, content, datapath)
     folder = _prepared_folder(name, target)
     if folder:
         return folder
     _check_reachable(name, archives, missing, datapath)
     place = f"{datapath}" if not missing else f"the network into {target}"
-    print(f"preparing {name} from {place} (once, about 30 s) ...", flush=True)
+    print(
+        f"preparing {name} from {place} (once, about a minute for 50,000 images) ...",
+        flush=True,
+    )
     try:
         target.mkdir(parents=True, exist_ok=True)
-        builder = builder_class(data_dir=target)
+        builder = make_builder(data_dir=target)
         if os.path.lexists(builder.data_dir):
             # The library would take it for prepared.
             raise InputError(_damaged(builder.data_dir, "no dataset_info.json"))
@@ -130,10 +152,45 @@ def _prepare(builder_class, name, datapath):
     return pathlib.Path(builder.data_dir)
 
 
-def _missing_archives(archives, datapath):
+def _originals(name, datapath):
+    """Finds the archives of a data set, and checks those of registered checksums."""
+    import tensorflow_datasets as tfds
+
+    from ram_tf.data.builders import BUILDERS
+
+    if name in BUILDERS:
+        builder_class = BUILDERS[name]
+        source = datapath and builder_class.find(datapath)
+        return _Originals(
+            make_builder=functools.partial(builder_class, source=source),
+            archives={builder_class.URL: builder_class.filename()},
+            missing=[] if source else [builder_class.URL],
+            content=_state(source) if source else builder_class.URL,
+        )
+    builder_class = tfds.builder_cls(name)
+    registered = {
+        url: (info.filename or url.rsplit("/", 1)[-1], int(info.size), info.checksum)
+        for url, info in (builder_class.url_infos or {}).items()
+    }
+    return _Originals(
+        make_builder=builder_class,
+        archives={url: filename for url, (filename, _, _) in registered.items()},
+        missing=_missing_archives(registered, datapath),
+        content=repr(sorted(registered.items())),
+    )
+
+
+def _state(source):
+    """Returns a string that changes when a file, or the top of a tree, does."""
+    paths = [source, *sorted(source.iterdir())] if source.is_dir() else [source]
+    stats = {os.fspath(path.resolve()): path.stat() for path in paths if path.exists()}
+    return repr([(path, s.st_size, s.st_mtime_ns) for path, s in stats.items()])
+
+
+def _missing_archives(registered, datapath):
     """Checks the archives that are there and returns the URLs of the others."""
     missing = []
-    for url, (filename, size, checksum) in archives.items():
+    for url, (filename, size, checksum) in registered.items():
         path = datapath and datapath / filename
         if not path or not path.exists():
             missing.append(url)
@@ -166,7 +223,7 @@ def _sha256(path):
     return digest.hexdigest()
 
 
-def _target(name, archives, datapath):
+def _target(name, content, datapath):
     """Returns the folder to prepare in, which TensorFlow Datasets calls data_dir."""
     if datapath is None:
         import tensorflow_datasets as tfds
@@ -177,10 +234,17 @@ def _target(name, archives, datapath):
     writable = datapath.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)
     if writable and os.access(datapath, os.W_OK):
         return datapath
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     # By content: one name of a data set may stand for other archives another day.
-    content = hashlib.sha256(repr(sorted(archives.items())).encode()).hexdigest()
-    return pathlib.Path(cache).expanduser() / "ram_tf" / name / content[:12]
+    return _cache() / name / _digest(content)
+
+
+def _cache():
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return pathlib.Path(cache).expanduser() / "ram_tf"
+
+
+def _digest(content):
+    return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
 def _check_reachable(name, archives, missing, datapath):
@@ -188,7 +252,7 @@ def _check_reachable(name, archives, missing, datapath):
     failures = _probe(missing)
     if not failures:
         return
-    files = "; ".join(f"{archives[url][0]} from {url}" for url in missing)
+    files = "; ".join(f"{archives[url]} from {url}" for url in missing)
     where = f"into '{datapath}'" if datapath else "into a folder and give its datapath"
     raise InputError(
         f"{name} is not prepared, {len(missing)} of its {len(archives)} archives are "
@@ -235,14 +299,32 @@ def _quiet(progress_bar):
         tfds.display_progress_bar(True)
 
 
+def _decoded(builder, split):
+    """Returns what `_read_split` does, from the cache if nothing has changed since."""
+    state = _digest(_state(pathlib.Path(builder.data_dir)))
+    path = _cache() / "decoded" / f"{builder.name}-{split}-{state}.npz"
+    # A file that is not there, or not whole, is no reason to stop.
+    damaged = OSError, ValueError, KeyError, zipfile.BadZipFile
+    with contextlib.suppress(*damaged), np.load(path) as arrays:
+        return arrays["images"], arrays["labels"]
+    images, labels = _read_split(builder, split)
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as aside:
+            np.savez(pathlib.Path(aside, path.name), images=images, labels=labels)
+            pathlib.Path(aside, path.name).replace(path)
+    return images, labels
+
+
 def _read_split(builder, split):
-    """Reads the images and labels of one split.
+    """Reads the images and labels of one split, or of several, "train+extra".
 
     Whole blocks of records are parsed at once, which is several times faster than
     `as_dataset`, one record at a time.
     """
-    info = builder.info.splits[split]
-    shape = builder.info.features["image"].shape
+    infos = [builder.info.splits[part] for part in split.split("+")]
+    feature = builder.info.features["image"]
+    shape = feature.shape
     if None in shape:
         raise InputError(
             f"{builder.name} has images of different sizes: not supported."
@@ -256,21 +338,28 @@ def _read_split(builder, split):
         "image": tf.io.FixedLenFeature((), tf.string),
         "label": tf.io.FixedLenFeature((), tf.int64),
     }
+    decode_image = tf.io.decode_png  # or JPEG, GIF, BMP
+    if feature.encoding_format == "jpeg":
+        # The other method, faster once, differs from what all other readers give.
+        decode_image = functools.partial(
+            tf.io.decode_jpeg, dct_method="INTEGER_ACCURATE"
+        )
 
     def decode(records):
         examples = tf.io.parse_example(records, fields)
         images = tf.map_fn(
-            lambda image: tf.io.decode_png(image, channels=shape[-1]),  # or JPEG
+            functools.partial(decode_image, channels=shape[-1]),
             examples["image"],
             fn_output_signature=tf.TensorSpec(shape, tf.uint8),
         )
         return images, examples["label"]
 
-    files = [os.fspath(path) for path in info.filepaths]
+    files = [os.fspath(path) for info in infos for path in info.filepaths]
     blocks = tf.data.TFRecordDataset(files, buffer_size=8 << 20).batch(1000)
     blocks = blocks.map(decode, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
-    images = np.empty((info.num_examples, *shape), np.uint8)
-    labels = np.empty(info.num_examples, np.int64)
+    num_examples = sum(info.num_examples for info in infos)
+    images = np.empty((num_examples, *shape), np.uint8)
+    labels = np.empty(num_examples, np.int64)
     count = 0
     for some_images, some_labels in blocks.as_numpy_iterator():
         end = count + len(some_labels)

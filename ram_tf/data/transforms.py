@@ -127,6 +127,154 @@ def _source(uniforms, size, canvas):
     return tf.where((index >= 0) & (index < size), index, size)
 
 
+@dataclasses.dataclass(frozen=True)
+class RandomResizedCrop:
+    """Enlarges a random crop of each image to the size of the image, bilinearly.
+
+    As torchvision's, but for one thing: where that draws area and aspect ratio again
+    until the crop fits, this draws the ratio from those that fit the area drawn.
+
+    Args:
+        min_area: Float in (0, 1], smallest share of the image's area.
+        max_area: Float in [min_area, 1], largest share. Shares are equally likely.
+        max_stretch: Float >= 1. The crop's ratio of width to height, over the image's,
+            lies between 1 / max_stretch and max_stretch, log-uniformly.
+    """
+
+    min_area: float = 0.75
+    max_area: float = 1.0
+    max_stretch: float = 4 / 3
+    num_draws = 4
+
+    def __post_init__(self):
+        if not 0 < self.min_area <= self.max_area <= 1 or not self.max_stretch >= 1:
+            raise InputError(
+                "A crop needs 0 < min_area <= max_area <= 1 <= max_stretch. Received: "
+                f"{self.min_area}, {self.max_area}, {self.max_stretch}."
+            )
+
+    def output_shape(self, height, width, channels):
+        return height, width, channels
+
+    def _boxes(self, uniforms, height, width):
+        """Returns (tops, heights), (lefts, widths), in pixels, integer `(B,)` each."""
+        area = self.min_area + (self.max_area - self.min_area) * uniforms[:, 0]
+        limit = tf.minimum(tf.math.log(self.max_stretch), -tf.math.log(area))
+        stretch = tf.exp((2 * uniforms[:, 1] - 1) * limit)
+
+        def side(share, size, uniform):
+            length = tf.round(tf.minimum(share, 1.0) * size)
+            length = tf.maximum(tf.cast(length, tf.int32), 1)
+            places = tf.cast(size - length + 1, tf.float32)
+            return tf.cast(uniform * places, tf.int32), length  # floor: positive
+
+        rows = side(tf.sqrt(area / stretch), height, uniforms[:, 2])
+        return rows, side(tf.sqrt(area * stretch), width, uniforms[:, 3])
+
+    def __call__(self, images, uniforms):
+        height, width = images.shape[1:3]
+        rows, columns = self._boxes(uniforms, height, width)
+        result = _enlarge_rows(tf.cast(images, tf.float32), *rows)
+        # Columns as rows of the transposed image, as in `Translate`.
+        result = _enlarge_rows(tf.transpose(result, [0, 2, 1, 3]), *columns)
+        return _as_type(tf.transpose(result, [0, 2, 1, 3]), images.dtype)
+
+
+def _enlarge_rows(images, start, length):
+    """Interpolates rows [start, start + length) `(B,)` to as many as the image has."""
+    size = images.shape[1]
+    # Centres of the new pixels, in the crop's; beyond the outermost, the edge goes on.
+    scale = tf.cast(length, tf.float32)[:, None] / size
+    places = (tf.range(size, dtype=tf.float32) + 0.5) * scale - 0.5
+    places = tf.clip_by_value(places, 0.0, tf.cast(length, tf.float32)[:, None] - 1)
+    low = tf.cast(places, tf.int32)
+    share = (places - tf.cast(low, tf.float32))[:, :, None, None]
+    low += start[:, None]
+    below = tf.gather(images, low, axis=1, batch_dims=1)
+    above = tf.gather(images, tf.minimum(low + 1, size - 1), axis=1, batch_dims=1)
+    return below + (above - below) * share
+
+
+@dataclasses.dataclass(frozen=True)
+class HorizontalFlip:
+    """Mirrors each image, left to right, with a probability of one half."""
+
+    num_draws = 1
+
+    def output_shape(self, height, width, channels):
+        return height, width, channels
+
+    def __call__(self, images, uniforms):
+        mirrored = uniforms[:, :, None, None] < 0.5
+        return tf.where(mirrored, tf.reverse(images, [2]), images)
+
+
+@dataclasses.dataclass(frozen=True)
+class ColorJitter:
+    """Changes brightness, then contrast, then saturation of each image at random.
+
+    Always in this order, each by a factor uniform in [1 - x, 1 + x], and clipped to the
+    range of pixels, 255 (1 for float images). As in torchvision, brightness multiplies;
+    contrast moves the pixels away from or towards the image's mean grey; saturation,
+    away from or towards each pixel's own grey, so it changes nothing in images of one
+    channel.
+
+    Args:
+        brightness: Float in [0, 1], this x of the brightness.
+        contrast: Float in [0, 1], that of the contrast.
+        saturation: Float in [0, 1], that of the saturation.
+    """
+
+    brightness: float = 0.4
+    contrast: float = 0.4
+    saturation: float = 0.4
+    num_draws = 3
+
+    def __post_init__(self):
+        if not all(0 <= x <= 1 for x in dataclasses.astuple(self)):
+            raise InputError(
+                "Brightness, contrast and saturation must lie in [0, 1]. "
+                f"Received: {dataclasses.astuple(self)}."
+            )
+
+    def output_shape(self, height, width, channels):
+        if channels not in (1, 3):
+            raise InputError(
+                f"Colours can change in images of 1 or 3 channels. Received: {channels}"
+                " channels. Use `data.augment=False`."
+            )
+        return height, width, channels
+
+    def __call__(self, images, uniforms):
+        extents = tf.constant(dataclasses.astuple(self), tf.float32)
+        factors = 1 + (2 * uniforms - 1) * extents
+        factors = tf.unstack(factors[:, :, None, None, None], axis=1)
+        brightness, contrast, saturation = factors
+        largest = 255.0 if images.dtype == tf.uint8 else 1.0
+        pixels = tf.cast(images, tf.float32)
+
+        def blend(towards, factor):
+            return tf.clip_by_value(towards + (pixels - towards) * factor, 0.0, largest)
+
+        pixels = blend(0.0, brightness)
+        pixels = blend(tf.reduce_mean(_grey(pixels), [1, 2], keepdims=True), contrast)
+        pixels = blend(_grey(pixels), saturation)
+        return _as_type(pixels, images.dtype)
+
+
+def _grey(images):
+    """Returns `(B, h, w, 1)`, the luminance of ITU-R BT.601."""
+    if images.shape[-1] == 1:
+        return images
+    red, green, blue = tf.split(images, 3, axis=-1)
+    return 0.299 * red + 0.587 * green + 0.114 * blue
+
+
+def _as_type(pixels, dtype):
+    """Returns float pixels >= 0 as `dtype`, rounded for uint8."""
+    return tf.cast(pixels + 0.5 if dtype == tf.uint8 else pixels, dtype)
+
+
 def size_pair(value, option):
     """Returns `value`, an integer or (height, width), as a pair of integers.
 

@@ -1,17 +1,33 @@
 """Keras layers: the replaceable parts of a hard-attention model."""
 
 from ram_tf.layers.conv_glimpse import ConvGlimpse
+from ram_tf.layers.feature_decoder import FeatureDecoder
 from ram_tf.layers.gaussian_location import GaussianLocation
+from ram_tf.layers.layer_norm_cell import LayerNormCell
+from ram_tf.layers.location_mixer import LocationMixer
+from ram_tf.layers.matmul_convolution import MatmulConvolution
 from ram_tf.layers.mlp_glimpse import MlpGlimpse
+from ram_tf.layers.partial_vae import PartialVae
+from ram_tf.layers.patch_encoder import PatchEncoder
+from ram_tf.layers.posterior import Posterior
 from ram_tf.layers.rectifier_cell import RectifierCell
 from ram_tf.layers.retina import Retina
+from ram_tf.layers.spline_flow import SplineFlow
 from ram_tf.layers.value_baseline import ValueBaseline
 
 __all__ = [
     "ConvGlimpse",
+    "FeatureDecoder",
     "GaussianLocation",
+    "LayerNormCell",
+    "LocationMixer",
+    "MatmulConvolution",
     "MlpGlimpse",
+    "PartialVae",
+    "PatchEncoder",
+    "Posterior",
     "RectifierCell",
     "Retina",
+    "SplineFlow",
     "ValueBaseline",
 ]

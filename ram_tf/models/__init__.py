@@ -2,7 +2,8 @@
 
 from ram_tf.models.attention_model import AttentionModel
 from ram_tf.models.outputs import Choice, Rollout
+from ram_tf.models.pham import PHAM
 from ram_tf.models.ram import RAM
 from ram_tf.models.rollout import rollout
 
-__all__ = ["RAM", "AttentionModel", "Choice", "Rollout", "rollout"]
+__all__ = ["PHAM", "RAM", "AttentionModel", "Choice", "Rollout", "rollout"]

@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from ram_tf import random
+from ram_tf.errors import InputError
 from ram_tf.models.rollout import rollout
 from ram_tf.ops import patch_starts
 
@@ -15,6 +16,7 @@ class AttentionModel(keras.Model):
     Attributes:
         glimpse_sides: Tuple of ints, sides in pixels of what one glimpse sees, finest
             scale first.
+        recorded: Names of entries of the state, beside `hidden`, that a rollout keeps.
 
     Call arguments:
         images: Tensor `(batch, height, width, channels)`, float in [0, 1] or uint8.
@@ -28,6 +30,7 @@ class AttentionModel(keras.Model):
     """
 
     glimpse_sides = ()
+    recorded = ()
 
     def prepare(self, images, training=False):
         """Computes what is needed once an image. Runs outside compiled steps.
@@ -36,6 +39,11 @@ class AttentionModel(keras.Model):
             Dictionary of tensors whose leading dimension is the batch.
         """
         return {"images": images}
+
+    def check_glimpses(self, num_glimpses):
+        """Raises an `InputError` if an image cannot be looked at so often."""
+        if num_glimpses < 1:
+            raise InputError(f"at least one glimpse is needed, got {num_glimpses}.")
 
     def begin(self, context, num_glimpses):
         """Adds what serves all glimpses of one rollout. Runs inside compiled steps."""
@@ -50,25 +58,29 @@ class AttentionModel(keras.Model):
         raise NotImplementedError
 
     def encode(self, glimpses, locations, training=False):
-        """Turns glimpses into features `(batch, num, units)`."""
+        """Turns glimpses into features `(batch, num, ...)`, a tensor or a structure."""
         raise NotImplementedError
 
     def integrate(self, features, location, state, training=False):
-        """Takes one glimpse's features `(batch, units)` into the state."""
+        """Takes one glimpse's features `(batch, ...)` into the state."""
         raise NotImplementedError
 
-    def read(self, hidden, training=False, classify_last=None):
+    def read(self, hidden, training=False, seed=None, **options):
         """Reads hidden states `(batch, time, units)`.
 
         Args:
             hidden: Tensor `(batch, time, units)`.
             training: Boolean.
-            classify_last: Int or `None`. Logits of only so many last steps.
+            seed: Int32 tensor `(2,)`, for what is drawn.
+            **options: What a phase asks for beside the usual.
 
         Returns:
             Dictionary of `(batch, time, ...)` tensors with at least `logits`.
         """
         raise NotImplementedError
+
+    def initialize(self, images, policy, num_glimpses, seed):
+        """Initialises what depends on data, once, from a first batch of images."""
 
     def glimpse_boxes(self, locations, image_size):
         """Returns the pixels that glimpses cover.

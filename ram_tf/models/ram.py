@@ -119,7 +119,18 @@ class RAM(AttentionModel):
         states = list(states) if isinstance(states, (list, tuple)) else [states]
         return {"core": states, "hidden": hidden}
 
-    def read(self, hidden, training=False, classify_last=None):
+    def read(self, hidden, training=False, seed=None, classify_last=None):
+        """Reads hidden states: see `AttentionModel.read`.
+
+        Args:
+            hidden: Tensor `(batch, time, units)`.
+            training: Boolean.
+            seed: Not used.
+            classify_last: Int or `None`. Logits of only so many last steps.
+
+        Returns:
+            `{"logits": (batch, time, classes), "baselines": (batch, time)}`.
+        """
         batch_size, steps, units = ops.shape(hidden)
         classified = hidden[:, -(classify_last or steps) :]
         # Matrices, not stacks of them, which XLA transposes in the backward pass.

@@ -1,5 +1,7 @@
 """The loop of hard attention: sense, encode, integrate, choose, and read at the end."""
 
+import keras
+import tensorflow as tf
 from keras import ops
 
 from ram_tf import random
@@ -15,8 +17,7 @@ def rollout(
     *,
     seed,
     training=False,
-    decide_last=False,
-    classify_last=None,
+    reading=None,
 ):
     """Looks `num_glimpses` times at every image of a batch.
 
@@ -30,42 +31,58 @@ def rollout(
         num_glimpses: Int >= 1, static.
         seed: Int32 tensor `(2,)`, the source of all randomness of this rollout.
         training: Boolean, passed to the network's layers.
-        decide_last: Boolean. Ask the policy after the last glimpse too, though no
-            glimpse follows.
-        classify_last: Int or `None`. Compute the logits of only so many last glimpses.
+        reading: Dictionary of options for `network.read`, or `None`.
 
     Returns:
         A `Rollout`.
     """
-    if num_glimpses < 1:
-        raise ValueError(f"`num_glimpses` must be at least 1. Received: {num_glimpses}")
-    seeds = [random.fold_in(seed, step) for step in range(2 * num_glimpses + 1)]
+    network.check_glimpses(num_glimpses)
     context = network.begin(context, num_glimpses)
     state = network.initial_state(context)
     batch_size = ops.shape(state["hidden"])[0]
-    plan = policy.plan(batch_size, num_glimpses, seeds[-1])
-    choices = []
+    seeds = random.rollout_seeds(seed, num_glimpses)
+    plan = policy.plan(network, context, state, num_glimpses, seeds.start)
     if plan is None:
-        choices.append(policy.start(network, state, seed=seeds[-1], training=training))
+
+        def step(state, action, sense_seed, decide_seed):
+            location = ops.stop_gradient(clip_locations(action))
+            features = _look(network, context, location[:, None], sense_seed, training)
+            state = network.integrate(
+                _at_step(features, 0), location, state, training=training
+            )
+            choice = None
+            if decide_seed is not None:
+                choice = policy(
+                    network, context, state, seed=decide_seed, training=training
+                )
+            return location, state, choice
+
+        start = policy.start(
+            network, context, state, seed=seeds.start, training=training
+        )
+        last_seed = seeds.decide[-1] if policy.count_last_action else None
+        decide_seeds = [*seeds.decide[:-1], last_seed]
+        looped = not policy.unroll and not training
+        run = _loop if looped else _unroll
+        locations, states, choices = run(
+            step, state, start.action, seeds.sense, decide_seeds
+        )
+        choices = [start, *choices]
     else:
         plan = clip_locations(plan)
-        features = _look(network, context, plan, seeds[0], training)
-    locations, hidden = [], []
-    for step in range(num_glimpses):
-        if plan is None:
-            location = ops.stop_gradient(clip_locations(choices[-1].action))
-            seen = _look(network, context, location[:, None], seeds[step], training)
-            seen = seen[:, 0]
-        else:
-            location, seen = plan[:, step], features[:, step]
-        state = network.integrate(seen, location, state, training=training)
-        locations.append(location)
-        hidden.append(state["hidden"])
-        if plan is None and (decide_last or step + 1 < num_glimpses):
-            step_seed = seeds[num_glimpses + step]
-            choices.append(policy(network, state, seed=step_seed, training=training))
-    hidden = ops.stack(hidden, axis=1)
-    read = network.read(hidden, training=training, classify_last=classify_last)
+        features = _look(network, context, plan, seeds.sense[0], training)
+        locations, states, choices = [], [], []
+        for index in range(num_glimpses):
+            location, seen = plan[:, index], _at_step(features, index)
+            state = network.integrate(seen, location, state, training=training)
+            locations.append(location)
+            states.append(state)
+    recorded = {
+        name: ops.stack([state[name] for state in states], axis=1)
+        for name in ("hidden", *network.recorded)
+    }
+    hidden = recorded.pop("hidden")
+    read = network.read(hidden, training=training, seed=seeds.start, **(reading or {}))
     decisions = [choice for choice in choices if choice.log_prob is not None]
     return Rollout(
         locations=ops.stack(locations, axis=1),
@@ -73,13 +90,58 @@ def rollout(
         logits=read.pop("logits"),
         actions=_stack([c.action for c in decisions], (batch_size, 0, 2)),
         log_probs=_stack([c.log_prob for c in decisions], (batch_size, 0)),
-        extras={**read, **_stack_extras(decisions)},
+        extras={**recorded, **read, **_stack_extras(decisions)},
     )
+
+
+def _unroll(step, state, action, sense_seeds, decide_seeds):
+    """Runs `step` once a glimpse; returns lists of locations, states and choices."""
+    steps = []
+    for seeds in zip(sense_seeds, decide_seeds):
+        steps.append(step(state, action, *seeds))
+        _, state, choice = steps[-1]
+        if choice is not None:
+            action = choice.action
+    locations, states, choices = zip(*steps)
+    return locations, states, [choice for choice in choices if choice is not None]
+
+
+def _loop(step, state, action, sense_seeds, decide_seeds):
+    """Does what `_unroll` does in a loop of the graph, compiled once for all steps."""
+    if len(sense_seeds) == 1:
+        return _unroll(step, state, action, sense_seeds, decide_seeds)
+
+    # Traced once more, never run, to know what a policy's choice consists of.
+    traced = tf.function(step, autograph=False).get_concrete_function(
+        state, action, sense_seeds[0], decide_seeds[0]
+    )
+    _, _, choice = keras.tree.map_structure(
+        lambda like: ops.zeros((ops.shape(action)[0], *like.shape[1:]), like.dtype),
+        traced.structured_outputs,
+    )
+    steps = tf.scan(
+        lambda carry, seeds: step(carry[1], carry[2].action, *seeds),
+        (ops.stack(sense_seeds[:-1]), ops.stack(decide_seeds[:-1])),
+        (action, state, choice._replace(action=action)),
+    )
+    steps = [
+        keras.tree.map_structure(lambda tensor, index=index: tensor[index], steps)
+        for index in range(len(sense_seeds) - 1)
+    ]
+    locations, states, choices = map(list, zip(*steps))
+    last = _unroll(
+        step, states[-1], choices[-1].action, sense_seeds[-1:], decide_seeds[-1:]
+    )
+    return [*locations, *last[0]], [*states, *last[1]], [*choices, *last[2]]
 
 
 def _look(network, context, locations, seed, training):
     glimpses = network.sense(context, locations, seed=seed)
     return network.encode(glimpses, locations, training=training)
+
+
+def _at_step(features, step):
+    return keras.tree.map_structure(lambda tensor: tensor[:, step], features)
 
 
 def _stack(tensors, shape_if_empty):

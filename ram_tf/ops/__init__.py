@@ -1,5 +1,6 @@
 """Pure functions of tensors: no weights, no state."""
 
+from ram_tf.ops.convolutions import valid_convolution
 from ram_tf.ops.estimators import (
     normal_log_prob,
     repeat_examples,
@@ -7,10 +8,12 @@ from ram_tf.ops.estimators import (
 )
 from ram_tf.ops.glimpses import (
     box_sums,
+    cut_patches,
     gather_boxes,
     gather_patches,
     patch_starts,
 )
+from ram_tf.ops.information import best_unseen, expected_information_gain
 from ram_tf.ops.locations import (
     clip_locations,
     location_to_pixel,
@@ -18,10 +21,15 @@ from ram_tf.ops.locations import (
     uniform_locations,
 )
 from ram_tf.ops.reductions import reduce_patches, reduction_matrix
+from ram_tf.ops.sampling import SAMPLINGS, standard_normals
 
 __all__ = [
+    "SAMPLINGS",
+    "best_unseen",
     "box_sums",
     "clip_locations",
+    "cut_patches",
+    "expected_information_gain",
     "gather_boxes",
     "gather_patches",
     "location_to_pixel",
@@ -32,5 +40,7 @@ __all__ = [
     "reduction_matrix",
     "repeat_examples",
     "score_function_loss",
+    "standard_normals",
     "uniform_locations",
+    "valid_convolution",
 ]

@@ -51,6 +51,22 @@ def gather_patches(images, locations, side):
     return _gather_grid(images, rows, columns), inside[..., None]
 
 
+def cut_patches(images, starts, side):
+    """Cuts square patches that begin at given pixels.
+
+    Args:
+        images: Tensor `(batch, height, width, channels)` of any dtype.
+        starts: Int32 tensor `(batch, num, 2)`, (row, column) of each first pixel.
+        side: Int, side of the patches in pixels.
+
+    Returns:
+        `(batch, num, side, side, channels)`, dtype of `images`. Pixels outside the
+        image repeat its border.
+    """
+    offsets = ops.arange(side, dtype="int32")
+    return _gather_grid(images, starts[..., 0:1] + offsets, starts[..., 1:2] + offsets)
+
+
 def box_sums(images, ratio):
     """Sums every `ratio` x `ratio` box of an image, those over its border included.
 

@@ -13,8 +13,11 @@ class RandomPolicy:
 
     fraction: float = 1.0
     deterministic = False
+    count_last_action = False
+    unroll = True
 
-    def plan(self, batch_size, num_glimpses, seed):
+    def plan(self, network, context, state, num_glimpses, seed):
+        batch_size = ops.shape(state["hidden"])[0]
         return uniform_locations((batch_size, num_glimpses), seed, self.fraction)
 
 
@@ -23,8 +26,11 @@ class CenterPolicy:
     """Looks at the centre again and again."""
 
     deterministic = True
+    count_last_action = False
+    unroll = True
 
-    def plan(self, batch_size, num_glimpses, seed):
+    def plan(self, network, context, state, num_glimpses, seed):
+        batch_size = ops.shape(state["hidden"])[0]
         return ops.zeros((batch_size, num_glimpses, 2))
 
 
@@ -33,7 +39,10 @@ class RasterPolicy:
     """Looks at places spread evenly over the image, in reading order."""
 
     deterministic = True
+    count_last_action = False
+    unroll = True
 
-    def plan(self, batch_size, num_glimpses, seed):
+    def plan(self, network, context, state, num_glimpses, seed):
+        batch_size = ops.shape(state["hidden"])[0]
         places = ops.convert_to_tensor(raster_locations(num_glimpses))
         return ops.broadcast_to(places, (batch_size, num_glimpses, 2))

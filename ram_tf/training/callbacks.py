@@ -201,12 +201,13 @@ class PolicyMonitor(keras.callbacks.Callback):
             self.model.num_glimpses,
         )
         path = self.folder / f"epoch_{epoch + 1:04d}.png"
-        visualization.plot_glimpses(
-            recording, path, self.class_names, self.labels[chosen]
-        )
+        shows_gain = "gain" in recording
+        plot = visualization.plot_gain if shows_gain else visualization.plot_glimpses
+        plot(recording, path, self.class_names, self.labels[chosen])
         if self.tensorboard:
             writer = tf.summary.create_file_writer(str(self.tensorboard))
             picture = tf.io.decode_png(path.read_bytes(), channels=3)[None]
             with writer.as_default():
-                tf.summary.image("glimpses", picture, step=epoch)
+                tag = "information_gain" if shows_gain else "glimpses"
+                tf.summary.image(tag, picture, step=epoch)
             writer.close()

@@ -1,5 +1,7 @@
 """Devices: which strategy a run uses."""
 
+import functools
+
 import tensorflow as tf
 
 from ram_tf.errors import InputError
@@ -7,8 +9,9 @@ from ram_tf.errors import InputError
 NAMES = ("auto", "one_device", "mirrored", "multi_worker")
 
 
+@functools.cache  # Two mirrored strategies of one process disturb each other.
 def make_strategy(name="auto"):
-    """Returns a `tf.distribute` strategy.
+    """Returns the `tf.distribute` strategy of that name, one in a process.
 
     Args:
         name: `"one_device"`; `"mirrored"`, a replica on each visible GPU, or on each

@@ -1,3 +1,5 @@
+import functools
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -23,7 +25,6 @@ class Trainer(keras.Model):
         eval_samples: Int. Copies whose class probabilities are averaged in `test_step`.
         clip_norm: Float or `None`. Bound on the norm of the gradient of the global
             batch: the same update on any number of replicas.
-        count_last_action: Boolean. Let the decision after the last glimpse count.
         xla: Boolean. Compile the forward and backward pass with XLA.
         seed: Int.
     """
@@ -38,11 +39,11 @@ class Trainer(keras.Model):
         mc_samples=1,
         eval_samples=1,
         clip_norm=None,
-        count_last_action=False,
         xla=True,
         seed=0,
     ):
         super().__init__()
+        network.check_glimpses(num_glimpses)
         self.network = network
         self.phase = phase
         self.policy = policy
@@ -50,15 +51,18 @@ class Trainer(keras.Model):
         self.mc_samples = mc_samples
         self.eval_samples = eval_samples
         self.clip_norm = clip_norm
-        self.count_last_action = count_last_action
         self.xla = xla
         self.seed = seed
         for name in phase.frozen:
             getattr(network, name).trainable = False
         names = ("loss", "accuracy", *phase.weights)
         self.trackers = {name: keras.metrics.Mean(name) for name in names}
-        self._compiled_gradients = tf.function(self._gradients, jit_compile=xla)
-        self._compiled_rollout = tf.function(self._test_rollout, jit_compile=xla)
+        self._compiled_gradients = self._gradients
+        self._compiled_rollout = self._test_rollout
+        if xla:
+            compiled = functools.partial(tf.function, jit_compile=True, autograph=False)
+            self._compiled_gradients = compiled(self._gradients)
+            self._compiled_rollout = compiled(self._test_rollout)
         self.built = True
 
     @property
@@ -121,8 +125,7 @@ class Trainer(keras.Model):
                 self.num_glimpses,
                 seed=seed,
                 training=True,
-                decide_last=self.count_last_action,
-                classify_last=self.phase.classified,
+                reading=self.phase.reading,
             )
             terms = self.phase.objective(result, labels)
             loss = mean_over_global_batch(self._weighted(terms))
@@ -137,7 +140,12 @@ class Trainer(keras.Model):
 
     def _test_rollout(self, context, labels, seed):
         result = rollout(
-            self.network, self.policy, context, self.num_glimpses, seed=seed
+            self.network,
+            self.policy,
+            context,
+            self.num_glimpses,
+            seed=seed,
+            reading=self.phase.reading,
         )
         return self.phase.objective(result, labels), result.logits[:, -1]
 

@@ -8,7 +8,9 @@ from ram_tf.errors import InputError
 
 
 def test_unknown_source_lists_the_known_ones():
-    with pytest.raises(InputError, match="'mnits'.*digits, folder, mnist, synthetic"):
+    with pytest.raises(
+        InputError, match="'mnits'.*: cifar10,.* digits, folder, mnist,"
+    ):
         load("mnits")
 
 

@@ -1,10 +1,6 @@
-import dataclasses
-import functools
 import gzip
 import hashlib
-import http.server
 import json
-import os
 import pathlib
 import shutil
 import socket
@@ -17,6 +13,7 @@ import pytest
 from ram_tf.data import load
 from ram_tf.data.tfds_source import load_tfds
 from ram_tf.errors import InputError
+from tests.data.conftest import multiset, prepared_folders, register
 
 NUM_TRAIN, NUM_TEST = 30, 10
 COUNTS = {"train": NUM_TRAIN, "t10k": NUM_TEST}
@@ -48,35 +45,6 @@ def write_archives(folder, seed=0):
     return folder
 
 
-def register(monkeypatch, builder_class, archives, url=None):
-    """Makes TensorFlow Datasets expect these archives, from `url` if given."""
-    from tensorflow_datasets.core.download.checksums import get_all_url_infos
-
-    infos = {}
-    for old, info in get_all_url_infos().items():
-        if not old.startswith(builder_class.URL):
-            continue
-        content = (archives / info.filename).read_bytes()
-        info = dataclasses.replace(
-            info,
-            size=type(info.size)(len(content)),
-            checksum=hashlib.sha256(content).hexdigest(),
-        )
-        infos[f"{url}{info.filename}" if url else old] = info
-    assert len(infos) == 4
-    monkeypatch.setattr(builder_class, "url_infos", infos)
-    if url:
-        monkeypatch.setattr(builder_class, "URL", url)
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    """Keeps the user's own caches out of it."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "default"))
-    return tmp_path / "cache"
-
-
 @pytest.fixture
 def tiny(tmp_path, cache, monkeypatch):
     """A folder with tiny archives that TensorFlow Datasets takes for MNIST's."""
@@ -85,23 +53,8 @@ def tiny(tmp_path, cache, monkeypatch):
     monkeypatch.setattr(mnist, "_TRAIN_EXAMPLES", NUM_TRAIN)
     monkeypatch.setattr(mnist, "_TEST_EXAMPLES", NUM_TEST)
     archives = write_archives(tmp_path / "archives")
-    register(monkeypatch, mnist.MNIST, archives)
+    register(monkeypatch, mnist.MNIST, archives, mnist.MNIST.URL)
     return archives
-
-
-@pytest.fixture
-def offline(monkeypatch):
-    def refuse(*args, **kwargs):
-        raise OSError("no network in this test")
-
-    monkeypatch.setattr(socket, "create_connection", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-
-
-def multiset(images, labels):
-    return sorted(
-        (image.tobytes(), int(k)) for image, k in zip(images, labels, strict=True)
-    )
 
 
 def check_tiny(datapath, seed=0, name="mnist"):
@@ -163,7 +116,7 @@ def test_other_archives_of_the_same_names_are_not_mixed_up(
     from tensorflow_datasets.image_classification import mnist
 
     fashion = write_archives(tmp_path / "fashion", seed=1)
-    register(monkeypatch, mnist.FashionMNIST, fashion)
+    register(monkeypatch, mnist.FashionMNIST, fashion, mnist.FashionMNIST.URL)
     for folder in (tiny, fashion):
         folder.chmod(0o555)  # so both go to the cache
     try:
@@ -173,7 +126,7 @@ def test_other_archives_of_the_same_names_are_not_mixed_up(
         with pytest.raises(InputError, match="'.*fashion/.*-ubyte.gz' is"):
             load_tfds("mnist", fashion)
         # The same name, other registered archives: prepared anew.
-        register(monkeypatch, mnist.MNIST, fashion)
+        register(monkeypatch, mnist.MNIST, fashion, mnist.MNIST.URL)
         check_tiny(fashion, seed=1)
     finally:
         for folder in (tiny, fashion):
@@ -185,13 +138,6 @@ def error_of(datapath, name="mnist"):
         load_tfds(name, datapath)
     assert "\n" not in str(caught.value)
     return str(caught.value)
-
-
-def prepared_folders(*roots):
-    # Threads of a failed download may still rename files: `os.walk` passes over what
-    # goes while it reads.
-    walks = (walk for root in roots for walk in os.walk(root))
-    return [folder for folder, _, files in walks if "dataset_info.json" in files]
 
 
 def test_truncated_archive(tiny, offline, cache):
@@ -252,25 +198,14 @@ def test_datapath_that_does_not_exist(tmp_path):
 
 
 @pytest.fixture
-def server(tiny, monkeypatch):
+def server(tiny, monkeypatch, serve):
     """Serves the tiny archives on this machine, as if it were their source."""
     from tensorflow_datasets.image_classification import mnist
 
-    for proxy in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(proxy, raising=False)
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            served.append(self.path)
-
-    served = []
-    handler = functools.partial(Quiet, directory=str(tiny))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{running.server_port}/"
-        register(monkeypatch, mnist.MNIST, tiny, url)
-        yield served
-        running.shutdown()
+    url, served = serve(tiny)
+    register(monkeypatch, mnist.MNIST, tiny, mnist.MNIST.URL, url)
+    monkeypatch.setattr(mnist.MNIST, "URL", url)
+    return served
 
 
 def test_what_is_missing_is_downloaded(server, tiny, tmp_path):
@@ -366,6 +301,27 @@ def test_real_archives_of_another_data_set_are_refused(real_data, cache, tmp_pat
     assert "-ubyte.gz' is cut short or another file" in error_of(
         copied, "fashion_mnist"
     )
+
+
+def test_decoded_images_are_kept(tiny, offline, cache, monkeypatch):
+    check_tiny(tiny)
+    kept = sorted((cache / "ram_tf" / "decoded").iterdir())
+    assert [path.name.split("-")[:2] for path in kept] == [
+        ["mnist", "test"],
+        ["mnist", "train"],
+    ]
+    with monkeypatch.context() as patch:
+        patch.setattr("tensorflow.data.TFRecordDataset", None)
+        check_tiny(tiny)  # without the records
+    for path in kept:
+        path.write_bytes(path.read_bytes()[:-30])
+    check_tiny(tiny)
+    assert sorted((cache / "ram_tf" / "decoded").iterdir()) == kept
+
+
+def test_cache_that_cannot_be_written_does_no_harm(tiny, offline, cache):
+    cache.write_text("not a folder")
+    check_tiny(tiny)
 
 
 @pytest.mark.slow

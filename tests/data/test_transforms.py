@@ -1,8 +1,12 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from ram_tf.data.transforms import (
+    ColorJitter,
+    HorizontalFlip,
+    RandomResizedCrop,
     Translate,
     apply_transforms,
     example_uniforms,
@@ -94,6 +98,190 @@ def test_translate_to_the_same_size_changes_nothing():
 def test_canvas_smaller_than_the_image(canvas):
     with pytest.raises(InputError, match="smaller than the images, 5 x 5"):
         Translate(*canvas).output_shape(5, 5, 1)
+
+
+AUGMENTATIONS = (RandomResizedCrop(), HorizontalFlip(), ColorJitter())
+
+
+def random_batch(batch, shape, num_draws, dtype=np.uint8, seed=0):
+    """Returns noisy pictures with a smooth part, and uniforms."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, (batch, *shape))
+    images = (images + 2 * np.roll(images, 1, 1) + np.roll(images, 1, 2)) // 4
+    images = images.astype(np.uint8)
+    if dtype != np.uint8:
+        images = (images / 255).astype(dtype)
+    return images, rng.random((batch, num_draws), np.float32)
+
+
+def box_of(crop, uniforms, height, width):
+    """Returns left, top, right, bottom of the crop, as its docstring has them."""
+    area = crop.min_area + (crop.max_area - crop.min_area) * float(uniforms[0])
+    widest = min(crop.max_stretch, 1 / area)
+    stretch = widest ** (2 * float(uniforms[1]) - 1)
+    crop_height = max(round(height * (area / stretch) ** 0.5), 1)
+    crop_width = max(round(width * (area * stretch) ** 0.5), 1)
+    top = int(float(uniforms[2]) * (height - crop_height + 1))
+    left = int(float(uniforms[3]) * (width - crop_width + 1))
+    return left, top, left + crop_width, top + crop_height
+
+
+@pytest.mark.parametrize(
+    ("crop", "shape"),
+    [
+        (RandomResizedCrop(), (32, 32, 3)),
+        (RandomResizedCrop(), (64, 64, 3)),
+        (RandomResizedCrop(0.1, 0.6, 2.0), (20, 33, 3)),
+        (RandomResizedCrop(0.05, 0.3), (9, 7, 1)),
+        (RandomResizedCrop(0.01, 0.02), (3, 3, 2)),  # crops of one pixel
+    ],
+)
+def test_crops_match_pillow(crop, shape):
+    height, width, channels = shape
+    images, uniforms = random_batch(50, shape, crop.num_draws)
+    uniforms[0], uniforms[1] = 0, np.float32(1 - 2**-24)
+    result = crop(tf.constant(images), tf.constant(uniforms))
+    assert result.dtype == tf.uint8 and result.shape == images.shape
+    for image, uniform, received in zip(images, uniforms, result.numpy()):
+        box = box_of(crop, uniform, height, width)
+        for channel in range(channels):
+            picture = Image.fromarray(image[..., channel]).crop(box)
+            expected = picture.resize((width, height), Image.BILINEAR)
+            difference = received[..., channel] - np.asarray(expected).astype(int)
+            assert np.abs(difference).max() <= 1  # Pillow also rounds between the axes
+
+
+def test_crops_have_the_promised_areas_and_shapes():
+    num, size = 2000, 64
+    # Pixels that hold their own row and column show what part of the image is left.
+    places = np.stack(np.mgrid[:size, :size], -1).astype(np.float32)
+    images = tf.tile(tf.constant(places)[None], (num, 1, 1, 1))
+    uniforms = example_uniforms(0, 0, tf.range(num), RandomResizedCrop.num_draws)
+    crops = RandomResizedCrop()(images, uniforms).numpy()
+    first, last = crops[:, 0, 0], crops[:, -1, -1]
+    height, width = (last - first + 1).T
+    area, ratio = height * width / size**2, width / height
+    pixel = 1 / size
+    assert area.min() > 0.75 - pixel and area.max() <= 1
+    assert np.quantile(area, [0.25, 0.5, 0.75]) == pytest.approx(
+        [0.8125, 0.875, 0.9375], abs=pixel
+    )
+    assert 0.75 - pixel < ratio.min() < 0.8 and 1.25 < ratio.max() < 4 / 3 + 2 * pixel
+    assert np.median(ratio) == pytest.approx(1, abs=pixel)
+    assert first.min() == 0 and last.max() == size - 1
+    room = size - np.stack([height, width], -1)
+    share = first[room > 0] / room[room > 0]  # of the room for the first row or column
+    assert share.mean() == pytest.approx(0.5, abs=0.03)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_crop_of_the_whole_image_changes_nothing(dtype):
+    images, uniforms = random_batch(8, (32, 48, 3), 4, dtype)
+    result = RandomResizedCrop(1.0, 1.0)(tf.constant(images), tf.constant(uniforms))
+    assert np.array_equal(result, images)
+
+
+@pytest.mark.parametrize("shape", [(5, 8, 3), (4, 7, 1)])
+def test_flip_mirrors_half_of_the_images(shape):
+    images, uniforms = random_batch(400, shape, 1)
+    result = HorizontalFlip()(tf.constant(images), tf.constant(uniforms)).numpy()
+    mirrored = uniforms[:, 0] < 0.5
+    assert np.array_equal(result[mirrored], images[mirrored, :, ::-1])
+    assert np.array_equal(result[~mirrored], images[~mirrored])
+    assert 160 < mirrored.sum() < 240
+
+
+def jitter_image(image, factors, largest):
+    """One image after brightness, contrast and saturation, step by step, in float64."""
+    brightness, contrast, saturation = factors
+
+    def grey(pixels):
+        if pixels.shape[-1] == 1:
+            return pixels
+        return pixels @ np.array([0.299, 0.587, 0.114])[:, None]
+
+    pixels = np.clip(image * brightness, 0, largest)
+    mean = grey(pixels).mean()
+    pixels = np.clip(contrast * pixels + (1 - contrast) * mean, 0, largest)
+    return np.clip(saturation * pixels + (1 - saturation) * grey(pixels), 0, largest)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("extents", [(0.4, 0.4, 0.4), (1, 0.2, 0.7), (0, 1, 0)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_jitter_matches_numpy(dtype, extents, channels):
+    jitter = ColorJitter(*extents)
+    images, uniforms = random_batch(40, (6, 5, channels), jitter.num_draws, dtype)
+    uniforms[0], uniforms[1] = 0, np.float32(1 - 2**-24)
+    result = jitter(tf.constant(images), tf.constant(uniforms))
+    assert result.dtype == dtype
+    largest = 255 if dtype == np.uint8 else 1
+    for image, uniform, received in zip(images, uniforms, result.numpy()):
+        factors = 1 + (2 * uniform.astype(np.float64) - 1) * extents
+        expected = jitter_image(image.astype(np.float64), factors, largest)
+        tolerance = 0.501 if dtype == np.uint8 else 1e-6
+        assert np.abs(received - expected).max() < tolerance
+
+
+def test_jitter_of_nothing_changes_nothing():
+    images, uniforms = random_batch(8, (4, 4, 3), 3)
+    result = ColorJitter(0, 0, 0)(tf.constant(images), tf.constant(uniforms))
+    assert np.array_equal(result, images)
+
+
+def test_saturation_leaves_grey_images_alone():
+    for channels in (1, 3):
+        images, uniforms = random_batch(8, (4, 4, 1), 3)
+        images = np.tile(images, (1, 1, 1, channels))
+        result = ColorJitter(0, 0, 1)(tf.constant(images), tf.constant(uniforms))
+        assert np.array_equal(result, images)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("shape", [(8, 6, 1), (5, 8, 3)])
+def test_augmentations_keep_shape_type_and_range(dtype, shape):
+    num_draws = num_uniforms(AUGMENTATIONS)
+    images, uniforms = random_batch(64, shape, num_draws, dtype)
+    images[:8], images[8:16] = 0, 255 if dtype == np.uint8 else 1
+    result = apply_transforms(
+        AUGMENTATIONS, tf.constant(images), tf.constant(uniforms)
+    ).numpy()
+    assert result.dtype == dtype and result.shape == images.shape
+    assert result.min() >= 0 and result.max() <= (255 if dtype == np.uint8 else 1)
+    assert not result[:8].any() and result[8:16].max() == result.max()
+    for transform in AUGMENTATIONS:
+        assert transform.output_shape(*shape) == shape
+
+
+def test_augmented_image_does_not_depend_on_its_batch():
+    images, uniforms = random_batch(16, (9, 8, 3), num_uniforms(AUGMENTATIONS))
+    whole = apply_transforms(AUGMENTATIONS, tf.constant(images), tf.constant(uniforms))
+    again = apply_transforms(AUGMENTATIONS, tf.constant(images), tf.constant(uniforms))
+    assert np.array_equal(whole, again)
+    for i in range(16):
+        some = slice(i, i + 1)
+        alone = apply_transforms(
+            AUGMENTATIONS, tf.constant(images[some]), tf.constant(uniforms[some])
+        )
+        assert np.array_equal(alone[0], whole[i])
+    assert (whole.numpy() != images).any((1, 2, 3)).all()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: RandomResizedCrop(0.0, 1.0),
+        lambda: RandomResizedCrop(0.8, 0.5),
+        lambda: RandomResizedCrop(0.8, 1.1),
+        lambda: RandomResizedCrop(max_stretch=0.5),
+        lambda: ColorJitter(brightness=-0.1),
+        lambda: ColorJitter(saturation=1.5),
+        lambda: ColorJitter().output_shape(4, 4, 2),
+    ],
+)
+def test_bad_augmentations(make):
+    with pytest.raises(InputError, match="Received"):
+        make()
 
 
 def test_each_transform_gets_its_own_draws():

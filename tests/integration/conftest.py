@@ -46,6 +46,38 @@ def get_config():
     return config
 """
 
+# The three phases on a grid of 2x3 cells. A Gaussian posterior is traced sooner.
+TINY_PHAM_CONFIG = """
+import pham_digits
+
+
+def get_config():
+    config = pham_digits.get_config()
+    config.data.digit_size = 6
+    config.data.canvas = (6, 8)
+    config.data.test_places = 1
+    config.model.glimpse_size = 4
+    config.model.feature_units = 4
+    config.model.latent_units = 3
+    config.model.hidden_units = 6
+    config.model.num_flows = 0
+    config.policy.num_samples = 2
+    for phase in config.phases.values():
+        phase.epochs = 2
+    config.train.num_glimpses = 2
+    config.train.batch_size = 16
+    config.train.steps_per_epoch = 7
+    config.train.checkpoint_every_steps = 3
+    config.train.steps_per_execution = 2
+    config.train.picture_every_epochs = 2
+    config.eval.batch_size = 16
+    config.eval.max_examples = 16
+    config.eval.seeds = 1
+    config.eval.policies = ("learned", "random")
+    config.runtime.xla = False
+    return config
+"""
+
 
 @dataclasses.dataclass
 class Result:
@@ -187,6 +219,28 @@ def trained(tiny_config, start, tmp_path_factory):
         "train.py", f"--config={tiny_config}", f"--workdir={workdir}"
     ).finish()
     assert (result.status, result.err) == (0, "")
+    return workdir
+
+
+@pytest.fixture(scope="session")
+def tiny_pham(tiny_config):
+    """Path of a config with three phases, beside the one that it builds on."""
+    shutil.copy(ROOT / "configs" / "pham_digits.py", tiny_config.parent)
+    path = tiny_config.with_name("tiny_pham.py")
+    path.write_text(TINY_PHAM_CONFIG)
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained_phases(tiny_pham, succeed, tmp_path_factory):
+    """The workdir of all phases of the tiny config. Not to be written to."""
+    workdir = tmp_path_factory.mktemp("phases") / "run"
+    succeed(
+        "train.py",
+        f"--config={tiny_pham}",
+        f"--workdir={workdir}",
+        "--training_phase=all",
+    )
     return workdir
 
 

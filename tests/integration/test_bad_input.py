@@ -92,6 +92,90 @@ def test_a_value_that_cannot_be_used_is_named(
     assert not (workdir / "checkpoints").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (
+            ["--training_phase=second"],
+            "phase second starts from the weights of phase first",
+        ),
+        (
+            ["--training_phase=third"],
+            "phase third starts from the weights of phase second",
+        ),
+        (["--training_phase=fourth"], "unknown phase 'fourth': this family has first"),
+        (["--training_phase=all", "--lr=0.1"], "--lr needs one --training_phase"),
+        (["--training_phase=all", "--epochs=3"], "--epochs needs one --training_phase"),
+        (["--ccebal=3"], "--ccebal needs one --training_phase"),
+        (["--training_phase=third", "--ccebal=much"], "much"),
+        (["--training_phase=first", "--ccebal=much"], "--ccebal takes a number"),
+        (
+            ["--training_phase=second", "--pretrain_checkpoint=nowhere"],
+            "no checkpoint nowhere",
+        ),
+        (["--dataset=svhn"], "--dataset names a config: give it or --config"),
+        (["--T=7"], "7 glimpses are more than the 6 cells"),
+        (["--config.data.canvas=(7,8)"], "images of 7x8 pixels do not fit glimpses"),
+        (["--config.model.glimpse_size=16"], "do not fit glimpses of 16x16"),
+        (["--config.model.glimpse_size=3"], "`glimpse_size` must be even"),
+        (["--config.policy.sampling=sobol"], "sobol"),
+        (["--config.policy.num_samples=0"], "num_samples"),
+        (["--config.phases.first.learning_rate=0"], "learning_rate must be positive"),
+    ],
+)
+def test_a_phase_that_cannot_be_trained_is_refused(
+    arguments, expected, tiny_pham, refuse, tmp_path
+):
+    workdir = tmp_path / "run"
+    assert expected in refuse(
+        "train.py", f"--config={tiny_pham}", f"--workdir={workdir}", *arguments
+    )
+    assert not list(workdir.glob("**/checkpoints/*"))
+
+
+def test_a_data_set_without_a_config_is_named_with_those_that_have_one(refuse):
+    line = refuse("train.py", "--dataset=mnits", "--training_phase=first")
+    assert "no config for --dataset=mnits" in line and "svhn" in line
+
+
+def test_a_phase_refuses_weights_of_other_sizes(
+    tiny_pham, trained_phases, refuse, tmp_path
+):
+    line = refuse(
+        "train.py",
+        f"--config={tiny_pham}",
+        f"--workdir={tmp_path}/run",
+        "--training_phase=second",
+        "--config.model.hidden_units=9",
+        f"--pretrain_checkpoint={trained_phases}",
+    )
+    assert "do not fit this model" in line
+    assert str(trained_phases / "first") in line
+    assert not (tmp_path / "run" / "second" / "checkpoints").exists()
+
+
+def test_a_phase_whose_loss_explodes_loses_nothing(
+    tiny_pham, trained_phases, refuse, tmp_path
+):
+    workdir = tmp_path / "run"
+    shutil.copytree(trained_phases / "first", workdir / "first")
+    before = {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()}
+    line = refuse(
+        "train.py",
+        f"--config={tiny_pham}",
+        f"--workdir={workdir}",
+        "--training_phase=second",
+        "--lr=1e30",
+        "--config.train.clip_norm=1e30",
+        "--config.train.checkpoint_every_steps=1",
+    )
+    step = int(re.search(r"the loss was not finite at step (\d+)", line)[1])
+    last = workdir / "second" / "checkpoints" / "last"
+    assert read_state(last)["step"] == step - 1
+    for path, content in before.items():
+        assert path.read_bytes() == content
+
+
 def test_weights_of_another_model_are_refused(tiny_config, trained, refuse, tmp_path):
     line = refuse(
         "train.py",
@@ -161,7 +245,7 @@ def test_an_image_that_does_not_decode_is_named(refuse, tmp_path):
         ("evaluate", ["--split=train"], "<test|validation>"),
         ("evaluate", ["more"], "unexpected argument 'more'"),
         ("visualize", ["--output={tmp}/x.foo"], "name ending in one of"),
-        ("visualize", ["--output={tmp}/x.png", "--kind=eig"], "--kind=eig"),
+        ("visualize", ["--output={tmp}/x.png", "--kind=map"], "--kind=map"),
         ("visualize", ["--output={tmp}/x.png", "--policy=best"], "unknown policy"),
         ("visualize", ["--output={tmp}/x.png", "--images=no.png"], "no.png"),
         ("visualize", [], "--output must have a value"),

@@ -1,0 +1,114 @@
+"""PHAM on the digits that ship with scikit-learn, dropped on a 32x32 canvas.
+
+1,797 handwritten digits of 8x8 pixels, enlarged to 20x20 and dropped at a random place
+on a 32x32 canvas. The model chooses among 49 overlapping patches of 8x8 pixels.
+
+Rangrej and Clark 2021, arXiv 2111.07534, with smaller parts.
+
+Command: python train.py --config=configs/pham_digits.py
+Not run yet.
+"""
+
+from ml_collections import config_dict
+
+
+def get_config():
+    config = config_dict.ConfigDict()
+    config.family = "pham"
+    config.data = config_dict.ConfigDict(
+        {
+            "name": "digits",
+            "datapath": config_dict.placeholder(str),
+            "validation_fraction": 0.1,
+            "seed": 0,
+            "digit_size": 20,
+            "canvas": (32, 32),
+            "test_places": 4,
+        }
+    )
+    config.model = config_dict.ConfigDict(
+        {
+            "glimpse_size": 8,
+            "feature_units": 32,
+            "latent_units": 32,
+            "hidden_units": 128,
+            "num_flows": 2,
+            "dropout": 0.5,
+            "published_norm": False,
+        }
+    )
+    config.policy = config_dict.ConfigDict(
+        {
+            "num_samples": 20,
+            "sampling": "random",
+            "first_location": config_dict.placeholder(tuple),
+        }
+    )
+    # What a phase sets stands above the same key of `train`; None leaves it as it is.
+    config.phases = config_dict.ConfigDict(
+        {
+            "first": {
+                "weights": {"classification": 1.0},
+                "epochs": 12,
+                "steps_per_epoch": config_dict.placeholder(int),
+                "learning_rate": config_dict.placeholder(float),
+                "monitor": "val_accuracy",
+                "pretrain_checkpoint": config_dict.placeholder(str),
+            },
+            "second": {
+                "weights": {"kl": 1.0, "reconstruction": 1.0},
+                "epochs": 10,
+                "steps_per_epoch": config_dict.placeholder(int),
+                "learning_rate": config_dict.placeholder(float),
+                "monitor": "val_loss",
+                "pretrain_checkpoint": config_dict.placeholder(str),
+            },
+            "third": {
+                "weights": {"classification": 16.0, "kl": 1.0, "reconstruction": 1.0},
+                "epochs": 5,
+                "steps_per_epoch": config_dict.placeholder(int),
+                "learning_rate": config_dict.placeholder(float),
+                "monitor": "val_accuracy",
+                "pretrain_checkpoint": config_dict.placeholder(str),
+            },
+        }
+    )
+    config.train = config_dict.ConfigDict(
+        {
+            "num_glimpses": 7,
+            "mc_samples": 1,
+            "batch_size": 64,
+            "epochs": 10,
+            "steps_per_epoch": config_dict.placeholder(int),
+            "learning_rate": 1e-3,
+            "schedule": {"kind": "cosine", "warmup_steps": 0, "minimum": 0.0},
+            "clip_norm": 10.0,
+            "early_stopping_patience": config_dict.placeholder(int),
+            "monitor": "val_loss",
+            "checkpoint_every_steps": 500,
+            "picture_every_epochs": 5,
+            "steps_per_execution": 10,
+            "pretrain_checkpoint": config_dict.placeholder(str),
+        }
+    )
+    config.train.steps_per_epoch = 100
+    config.eval = config_dict.ConfigDict(
+        {
+            "batch_size": 60,
+            "max_examples": config_dict.placeholder(int),
+            "mc_samples": 1,
+            "validation_mc_samples": 1,
+            "seeds": 3,
+            "policies": ("learned", "random", "center", "oracle"),
+        }
+    )
+    config.runtime = config_dict.ConfigDict(
+        {
+            "seed": 0,
+            "deterministic": True,
+            "strategy": "auto",
+            "mixed_precision": "float32",
+            "xla": True,
+        }
+    )
+    return config

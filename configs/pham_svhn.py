@@ -1,0 +1,16 @@
+"""PHAM on SVHN, as published: training on train and extra, without augmentation.
+
+Rangrej and Clark 2021, arXiv 2111.07534: 7 glimpses of 8x8 pixels, chosen among 49.
+
+Command: python train.py --dataset=svhn --datapath=DIR --training_phase=all
+Not run yet.
+"""
+
+import pham_cifar10
+
+
+def get_config():
+    config = pham_cifar10.get_config()
+    config.data.name = "svhn"
+    config.data.augment = False
+    return config

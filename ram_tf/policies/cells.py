@@ -1,0 +1,188 @@
+"""Policies that choose among the cells of a model with a grid."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from ram_tf.models.outputs import Choice
+from ram_tf.models.rollout import rollout
+from ram_tf.ops import (
+    SAMPLINGS,
+    best_unseen,
+    expected_information_gain,
+    standard_normals,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomCells:
+    """Looks at cells drawn at random.
+
+    Args:
+        repeat: Boolean. Draw each one from all cells, or from those not seen yet.
+    """
+
+    repeat: bool = False
+    deterministic = False
+    count_last_action = False
+    unroll = True
+
+    def plan(self, network, context, state, num_glimpses, seed):
+        batch_size = ops.shape(state["hidden"])[0]
+        shape = (batch_size, num_glimpses if self.repeat else network.num_cells)
+        if self.repeat:
+            cells = tf.random.stateless_uniform(
+                shape, seed, maxval=network.num_cells, dtype="int32"
+            )
+        else:
+            cells = _shuffled_cells(network, batch_size, num_glimpses, seed)
+        return ops.take(network.cell_locations, cells, axis=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class CentralCells:
+    """Looks at cells from the centre outwards, the first in reading order of equals."""
+
+    deterministic = True
+    count_last_action = False
+    unroll = True
+
+    def plan(self, network, context, state, num_glimpses, seed):
+        distance = np.square(network.cell_locations).sum(axis=-1).round(6)
+        nearest = np.argsort(distance, kind="stable")[:num_glimpses]
+        places = ops.convert_to_tensor(network.cell_locations[nearest])
+        batch_size = ops.shape(state["hidden"])[0]
+        return ops.broadcast_to(places, (batch_size, num_glimpses, 2))
+
+
+@dataclasses.dataclass(frozen=True)
+class InformationGain:
+    """Looks where the class is expected to become clearest.
+
+    Imagines the features of all cells from what was seen, and scores each cell by the
+    expected divergence of the belief after looking at it from the belief now. A seen
+    cell is never chosen again; the first of equal cells is. No gradient passes.
+
+    Args:
+        num_samples: Int. Imagined images that the expectation is taken over.
+        sampling: `"random"`, `"antithetic"` or `"quasi"`: how they are drawn, see
+            `ops.standard_normals`.
+        first_location: (x, y) or `None`. The first glimpse; `None` for a random cell.
+
+    Reference:
+        [Rangrej and Clark, 2021](https://arxiv.org/abs/2111.07534), section 3.2.
+    """
+
+    num_samples: int = 20
+    sampling: str = "random"
+    first_location: tuple | None = None
+    deterministic = False
+    count_last_action = False
+    unroll = False
+
+    def __post_init__(self):
+        if self.num_samples < 1:
+            raise ValueError(
+                f"`num_samples` must be at least 1. Received: {self.num_samples}."
+            )
+        if self.sampling not in SAMPLINGS:
+            raise ValueError(
+                f"`sampling` must be one of {SAMPLINGS}. Received: {self.sampling!r}."
+            )
+
+    def plan(self, network, context, state, num_glimpses, seed):
+        return None
+
+    def start(self, network, context, state, *, seed, training):
+        batch_size = ops.shape(state["hidden"])[0]
+        if self.first_location is not None:
+            place = ops.convert_to_tensor(self.first_location, dtype="float32")
+            return Choice(ops.broadcast_to(place, (batch_size, 2)))
+        # The cell that `RandomCells` begins with.
+        cell = _shuffled_cells(network, batch_size, 1, seed)[:, 0]
+        return Choice(ops.take(network.cell_locations, cell, axis=0))
+
+    def __call__(self, network, context, state, *, seed, training):
+        batch_size = ops.shape(state["hidden"])[0]
+        noise = self.draw_noise(
+            (batch_size, self.num_samples, network.latent_units), seed
+        )
+        imagined = network.imagine(state["hidden"], noise)["imagined"]
+        return most_informative(network, state, imagined)
+
+    def draw_noise(self, shape, seed):
+        """Standard normal draws `(batch, samples, latent_units)`."""
+        return standard_normals(shape, seed, self.sampling)
+
+
+@dataclasses.dataclass(frozen=True)
+class Oracle:
+    """Information gain with the true features of all cells instead of imagined ones.
+
+    Sees the whole image, which no policy may: what one step of lookahead could reach if
+    it imagined perfectly.
+
+    Args:
+        first_location: (x, y) or `None`. The first glimpse; `None` for a random cell.
+    """
+
+    first_location: tuple | None = None
+    deterministic = False
+    count_last_action = False
+    unroll = False
+    plan = InformationGain.plan
+    start = InformationGain.start
+
+    def __call__(self, network, context, state, *, seed, training):
+        features = network.true_features(context)
+        return most_informative(network, state, features[:, None])
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannedAhead:
+    """Takes another policy's whole path first, in inference mode and without gradients.
+
+    Then the glimpses of a training step are known beforehand: they are encoded in one
+    call, and the policy neither learns nor changes any statistics.
+
+    Args:
+        policy: The policy that chooses.
+    """
+
+    policy: object
+    count_last_action = False
+    unroll = True
+
+    @property
+    def deterministic(self):
+        return self.policy.deterministic
+
+    def plan(self, network, context, state, num_glimpses, seed):
+        path = rollout(network, self.policy, context, num_glimpses, seed=seed)
+        return ops.stop_gradient(path.locations)
+
+
+def most_informative(network, state, features):
+    """Chooses the unseen cell whose features are expected to tell most.
+
+    Args:
+        network: A built `PHAM`.
+        state: Its state.
+        features: Tensor `(batch, samples, cells, feature_units)`, seen or imagined.
+
+    Returns:
+        A `Choice` whose extras hold `gain` `(batch, cells)` in nats, minus infinity
+        where seen.
+    """
+    gain = expected_information_gain(*network.lookahead(state, features))
+    cell, gain = best_unseen(ops.stop_gradient(gain), state["seen"])
+    place = ops.take(network.cell_locations, cell, axis=0)
+    return Choice(place, ops.zeros_like(place[:, 0]), {"gain": gain})
+
+
+def _shuffled_cells(network, batch_size, count, seed):
+    """Draws `count` different cells `(batch, count)`; the first ones for any count."""
+    draws = tf.random.stateless_uniform((batch_size, network.num_cells), seed)
+    return tf.math.top_k(draws, count).indices
