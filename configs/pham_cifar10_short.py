@@ -1,8 +1,7 @@
 """PHAM on CIFAR-10 in less than 100 minutes on two CPU cores.
 
 The model of `pham_cifar10.py`, trained shortly: 12 epochs of the first phase, 25,600
-images of the second and 64,000 of the third. 2,000 test images, the same ones each time,
-are read.
+images of the second and 64,000 of the third. Reads 2,000 test images, always the same.
 
 Command: python train.py --config=configs/pham_cifar10_short.py --datapath=DIR
 Not run yet.
