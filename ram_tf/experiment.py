@@ -452,12 +452,6 @@ def describe_environment():
     }
 
 
-def _training_speed(checkpointing):
-    rates = [row["images_per_second"] for row in checkpointing.history]
-    seconds = read_state(checkpointing.folder / "last")["seconds"]
-    return seconds, float(np.median(rates))
-
-
 def _check_numbers(config):
     """Refuses numbers of the train and eval sections that cannot be meant."""
     for section in ("train", "eval"):

@@ -31,8 +31,8 @@ class RandomCells:
 
     def plan(self, network, context, state, num_glimpses, seed):
         batch_size = ops.shape(state["hidden"])[0]
-        shape = (batch_size, num_glimpses if self.repeat else network.num_cells)
         if self.repeat:
+            shape = (batch_size, num_glimpses)
             cells = tf.random.stateless_uniform(
                 shape, seed, maxval=network.num_cells, dtype="int32"
             )
