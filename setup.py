@@ -10,7 +10,7 @@ VERSION = re.search(
     r'__version__ = "(.+)"', (ROOT / "ram_tf" / "__init__.py").read_text()
 ).group(1)
 
-TEST = ["pytest>=8", "ruff>=0.12,<0.19"]
+TEST = ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.12,<0.19"]
 
 setup(
     name="ram_tf",

@@ -14,10 +14,9 @@ def get_config():
     config = pham_cifar10.get_config()
     config.train.schedule = {"kind": "cosine", "warmup_steps": 0, "minimum": 0.0}
     config.phases.first.epochs = 12
-    config.train.epochs = 4
-    config.phases.third.epochs = 10
-    config.phases.third.learning_rate = 5e-4
     for phase in (config.phases.second, config.phases.third):
+        phase.epochs = 12
         phase.steps_per_epoch = 100
     config.eval.max_examples = 2000
+    config.eval.seeds = 1
     return config

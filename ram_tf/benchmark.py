@@ -1,5 +1,6 @@
 """Speed, as a share of the rate at which this machine multiplies matrices."""
 
+import contextlib
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ import tensorflow as tf
 
 from ram_tf import experiment, layers, models, policies, random
 from ram_tf.families import FAMILIES
+from ram_tf.files import write_json
 from ram_tf.ops import repeat_examples
 from ram_tf.training.loop import Loop
 from ram_tf.training.optimizers import make_optimizer
@@ -64,7 +66,7 @@ def run(
         results["first_step_seconds"] = seconds
         report(f"first training step {seconds:.1f} s after the command started")
     if output:
-        experiment.write_json(output, results)
+        write_json(output, results)
         report(f"wrote {output}")
     return results
 
@@ -93,17 +95,45 @@ def paired_seconds(function, reference, repeats):
     return (*np.median(pairs, axis=0), ratio)
 
 
-def forward_flops(network, policy, num_glimpses, image_shape):
-    """Floating-point operations of one image's rollout: products and convolutions."""
+def forward_flops(network, policy, num_glimpses, image_shape, reading=None):
+    """Floating-point operations of one image's rollout: products and convolutions.
 
-    @tf.function
-    def forward(images):
-        seed = random.make_seed(0)
-        context = network.prepare(images)
-        return models.rollout(network, policy, context, num_glimpses, seed=seed).logits
+    A convolution that a layer computes with fewer products counts as a direct one.
 
-    spec = tf.TensorSpec((1, *image_shape), tf.uint8)
-    graph = forward.get_concrete_function(spec).graph
+    Args:
+        network: A built `AttentionModel`.
+        policy: Where to look.
+        num_glimpses: Int.
+        image_shape: `(height, width, channels)`.
+        reading: Options of the network's `read`, or `None`.
+    """
+
+    def trace(images, num_glimpses):
+        return models.rollout(
+            network,
+            _Unrolled(policy),
+            network.prepare(images),
+            num_glimpses,
+            seed=random.make_seed(0),
+            reading=reading,
+        ).logits
+
+    def count(num_glimpses):
+        counts = []
+        for batch_size in (1, 2):
+            images = tf.TensorSpec((batch_size, *image_shape), tf.uint8)
+            with _saved_flops(network) as saved:
+                traced = tf.function(trace, autograph=False)
+                graph = traced.get_concrete_function(images, num_glimpses).graph
+            counts.append(sum(saved) + _graph_flops(graph))
+        return counts[1] - counts[0]  # Without what is done once, whatever the batch.
+
+    if num_glimpses == 1:
+        return count(1)
+    return count(1) + (num_glimpses - 1) * (count(2) - count(1))
+
+
+def _graph_flops(graph):
     profiler = tf.compat.v1.profiler
     options = profiler.ProfileOptionBuilder(
         profiler.ProfileOptionBuilder.float_operation()
@@ -116,6 +146,65 @@ def forward_flops(network, policy, num_glimpses, image_shape):
         for node in _walk(by_type)
         if node.name in _COUNTED
     )
+
+
+def step_flops(trainer, image_shape):
+    """Floating-point operations of one image in a training step.
+
+    Three forward passes; a policy that plans ahead without gradients adds one of its
+    own.
+    """
+    policy, planned = trainer.policy, 0
+    if isinstance(policy, policies.PlannedAhead):
+        planned = forward_flops(
+            trainer.network, policy.policy, trainer.num_glimpses, image_shape
+        )
+        policy = policies.RandomCells()  # The glimpses once they are known.
+    looked = forward_flops(
+        trainer.network,
+        policy,
+        trainer.num_glimpses,
+        image_shape,
+        trainer.phase.reading,
+    )
+    return planned + 3 * looked
+
+
+class _Unrolled:
+    """A policy whose rollout is unrolled: operations inside a loop are not counted."""
+
+    unroll = True
+
+    def __init__(self, policy):
+        self._policy = policy
+
+    def __getattr__(self, name):
+        return getattr(self._policy, name)
+
+    def __call__(self, *args, **kwargs):
+        return self._policy(*args, **kwargs)
+
+
+@contextlib.contextmanager
+def _saved_flops(network):
+    """Collects, call by call, what layers with a fast algorithm save."""
+    saved = []
+    fast = [x for x in network._flatten_layers() if hasattr(x, "saved_flops")]
+
+    def counted(layer, call):
+        def count_and_call(inputs):
+            saved.append(inputs.shape[0] * layer.saved_flops)
+            return call(inputs)
+
+        return count_and_call
+
+    for layer in fast:
+        layer.call = counted(layer, layer.call)
+    try:
+        yield saved
+    finally:
+        for layer in fast:
+            del layer.call
 
 
 def _walk(node):
@@ -148,25 +237,28 @@ def _measure_phase(config, phase, image_size, repeats, report):
     labels = tf.constant(draw.integers(0, num_classes, batch_size))
     step = tf.autograph.experimental.do_not_convert(trainer.train_step)
     train = tf.function(lambda: strategy.run(step, args=((images, labels),)))
-    evaluate = _evaluation_call(trainer, images)
-    flops = forward_flops(network, trainer.policy, trainer.num_glimpses, shape)
+    learned = experiment.build_policies(config)["learned"]
+    evaluate = _evaluation_call(trainer, learned, images)
+    train_flops = step_flops(trainer, shape)
+    eval_flops = forward_flops(network, learned, trainer.num_glimpses, shape)
     started = time.perf_counter()
     train()
     compile_seconds = time.perf_counter() - started
     product, product_flops = matmul_call(), 2 * _MATMUL_SIDE**3
     train_seconds, product_seconds, ratio = paired_seconds(train, product, repeats)
-    train_flops = 3 * flops * batch_size * config.train.mc_samples
     eval_seconds, _, eval_ratio = paired_seconds(evaluate, product, repeats)
-    eval_flops = flops * batch_size * config.eval.validation_mc_samples
+    train_work = train_flops * batch_size * config.train.mc_samples / product_flops
+    eval_work = eval_flops * batch_size * trainer.eval_samples / product_flops
     train_rate, eval_rate = batch_size / train_seconds, batch_size / eval_seconds
     rate = product_flops / product_seconds / 1e9
     results = {
         "train_images_per_second": train_rate,
         "eval_images_per_second": eval_rate,
-        "flops_per_image": flops,
+        "train_flops_per_image": train_flops,
+        "eval_flops_per_image": eval_flops,
         "matmul_gflops": rate,
-        "train_fraction": ratio * train_flops / product_flops,
-        "eval_fraction": eval_ratio * eval_flops / product_flops,
+        "train_fraction": ratio * train_work,
+        "eval_fraction": eval_ratio * eval_work,
         "compile_seconds": compile_seconds,
         "batch_size": batch_size,
         "parameters": network.count_params(),
@@ -174,15 +266,16 @@ def _measure_phase(config, phase, image_size, repeats, report):
     report(
         f"{config.family} {phase.name}, batch {batch_size} of "
         f"{'x'.join(map(str, shape))}, {trainer.num_glimpses} glimpses: "
-        f"{flops / 1e6:.2f} MFLOP an image forward, matmul rate {rate:.0f} GFLOP/s"
+        f"matmul rate {rate:.0f} GFLOP/s"
     )
     report(
-        f"  training   {train_rate:9,.0f} images/s, {results['train_fraction']:.0%} of "
-        "the matmul rate (a step counted as three forward passes)"
+        f"  training   {train_rate:9,.0f} images/s of {train_flops / 1e6:,.1f} MFLOP, "
+        f"{results['train_fraction']:.0%} of the matmul rate (a step counted as three "
+        "forward passes)"
     )
     report(
-        f"  evaluation {eval_rate:9,.0f} images/s, {results['eval_fraction']:.0%} of "
-        "the matmul rate"
+        f"  evaluation {eval_rate:9,.0f} images/s of {eval_flops / 1e6:,.1f} MFLOP, "
+        f"{results['eval_fraction']:.0%} of the matmul rate"
     )
     if dataset is not None:
         bare, piped = _end_to_end(config, trainer, strategy, dataset, train, repeats)
@@ -194,14 +287,14 @@ def _measure_phase(config, phase, image_size, repeats, report):
     return results
 
 
-def _evaluation_call(trainer, images):
+def _evaluation_call(trainer, policy, images):
     copies = trainer.eval_samples
 
     @tf.function(jit_compile=trainer.xla)
     def look(context):
         return models.rollout(
             trainer.network,
-            trainer.policy,
+            policy,
             context,
             trainer.num_glimpses,
             seed=random.make_seed(0),
@@ -214,7 +307,7 @@ def _evaluation_call(trainer, images):
 
 def _end_to_end(config, trainer, strategy, dataset, train, repeats):
     """Images a second of the bare step and of the loop with its pipeline."""
-    steps = max(6 * repeats, 4 * config.train.steps_per_execution)
+    steps = max(2 * repeats, 4 * config.train.steps_per_execution)
     recorder = _RecordRate(config.train.batch_size)
     loop = Loop(trainer, strategy, config.train.steps_per_execution)
 

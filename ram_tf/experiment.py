@@ -17,9 +17,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ram_tf import data, evaluation, metrics, policies, random, visualization
+from ram_tf import data, evaluation, policies, random, reports, visualization
 from ram_tf.errors import InputError
 from ram_tf.families import FAMILIES
+from ram_tf.files import write_json
 from ram_tf.training.callbacks import (
     FirstStep,
     MetricsFile,
@@ -94,7 +95,8 @@ def run(config, workdir, *, phase="all", overwrite=False, started=None, report=p
                 )
                 if status:
                     return status
-            report_results(json.loads((folder / "results.json").read_text()), report)
+            results = json.loads((folder / "results.json").read_text())
+            reports.report_results(results, report)
             report(f"wrote {folder}: results.json, metrics.csv, checkpoints, figures")
     return 0
 
@@ -245,7 +247,9 @@ def _train_phase(config, phase, dataset, folder, weights, callbacks, report):
             load_weights(network, weights)
             report(f"{phase.name} starts from the weights of {weights}")
     everything = build_policies(config)
-    _introduce(config, phase, dataset, network, strategy, report)
+    reports.introduce(
+        config, phase, dataset, network, strategy.num_replicas_in_sync, report
+    )
     if train.early_stopping_patience:
         decisive.append(
             keras.callbacks.EarlyStopping(
@@ -331,25 +335,6 @@ def _train_phase(config, phase, dataset, folder, weights, callbacks, report):
     return 0
 
 
-def _introduce(config, phase, dataset, network, strategy, report):
-    """Says what will be trained, and how much of an image it can see."""
-    sizes = [
-        f"{dataset.eval_size(split):,} {split}" for split in ("validation", "test")
-    ]
-    report(
-        f"{config.family} ({phase.name}) on {dataset.name}: {len(dataset.train):,} "
-        f"training, {', '.join(sizes)} images of "
-        f"{'x'.join(map(str, dataset.image_shape))}; "
-        f"{network.count_params():,} parameters; {strategy.num_replicas_in_sync} "
-        "replica(s)"
-    )
-    report(
-        metrics.describe_coverage(
-            dataset.image_shape[:2], network.glimpse_sides, config.train.num_glimpses
-        )
-    )
-
-
 def _monitor(config, dataset, policy, folder, report):
     batches = dataset.eval_batches("validation", _MONITORED_IMAGES, _MONITORED_IMAGES)
     images, labels, _ = next(iter(batches))
@@ -385,7 +370,7 @@ def _final_test(config, network, everything, dataset, folder):
         config.train.num_glimpses,
     )
     picture = folder / "figures" / "test_glimpses.png"
-    visualization.plot_glimpses(recording, picture, dataset.class_names, labels)
+    visualization.plot_recording(recording, picture, dataset.class_names, labels)
     return {
         "test": {
             "accuracy": learned["accuracy"]["mean"][-1],
@@ -396,39 +381,6 @@ def _final_test(config, network, everything, dataset, folder):
         "comparison": compared,
         "picture": str(picture),
     }
-
-
-def report_results(results, report=print):
-    """Prints what a `results.json` says."""
-    compared = results["comparison"]
-    report_comparison(compared, report)
-    count = compared["num_examples"]
-    report(
-        f"test accuracy {metrics.format_accuracy(results['test']['accuracy'], count)}, "
-        f"learned policy, {compared['mc_samples']} sample(s) averaged; trained "
-        f"{results['train_seconds']:.0f} s at {results['images_per_second']:,.0f} "
-        "images/s"
-    )
-    report(f"picture of what it looked at: {results['picture']}")
-
-
-def report_comparison(compared, report=print):
-    """Prints a table of `evaluation.compare_policies`: accuracy after each glimpse."""
-    steps = range(compared["num_glimpses"])
-    report(
-        f"{compared['num_examples']:,} images, accuracy in % after each glimpse, mean "
-        f"of {compared['seeds']} evaluation seed(s)"
-    )
-    report(f"{'':34}" + "".join(f"{step + 1:>7}" for step in steps))
-    for name, measured in compared["policies"].items():
-        copies = measured["mc_samples"]
-        rows = {"one sample": measured["accuracy_one_sample"]["mean"]}
-        if copies > 1:
-            rows[f"{copies} averaged"] = measured["accuracy"]["mean"]
-        control = " (control)" if name in policies.CONTROLS else ""
-        for kind, values in rows.items():
-            cells = "".join(f"{100 * value:7.2f}" for value in values)
-            report(f"{f'{name}{control}, {kind}':34}{cells}")
 
 
 def describe_environment():
@@ -556,18 +508,6 @@ def _differences(old, new, prefix=""):
             yield from _differences(left, right, f"{prefix}{key}.")
         elif left != right and f"{prefix}{key}" != "data.datapath":
             yield f"{prefix}{key} was {left!r}, is {right!r}"
-
-
-def write_json(path, content):
-    """Writes a JSON file whole or not at all."""
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".writing")
-    try:
-        aside.write_text(json.dumps(content, indent=1))
-        aside.rename(path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _warn(line):

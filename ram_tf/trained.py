@@ -1,10 +1,8 @@
 """What can be done with a trained workdir: evaluate, draw, predict."""
 
-import contextlib
 import csv
 import dataclasses
 import json
-import os
 import pathlib
 import sys
 from typing import Any
@@ -14,9 +12,10 @@ import ml_collections
 import numpy as np
 from matplotlib.backend_bases import FigureCanvasBase
 
-from ram_tf import data, evaluation, experiment, metrics, visualization
+from ram_tf import data, evaluation, experiment, metrics, reports, visualization
 from ram_tf.errors import InputError
 from ram_tf.families import FAMILIES
+from ram_tf.files import whole_file, write_json
 from ram_tf.training.checkpointing import find_checkpoint, load_weights, read_state
 
 _PREDICTED_COLUMNS = ("file", "class", "probability", "locations")
@@ -103,6 +102,7 @@ def evaluate(
     max_examples=None,
     datapath=None,
     robustness=False,
+    stop_gains=(),
     output=None,
     report=print,
 ):
@@ -119,6 +119,8 @@ def evaluate(
         max_examples: Int or `None`.
         datapath: Where the data are, or `None`, as trained.
         robustness: Boolean. Also measure scaled, shifted and cluttered images.
+        stop_gains: Thresholds in nats under which looking could stop: see
+            `evaluation.compare_policies`.
         output: Path of a JSON file or `None`.
         report: Function of one line of text.
 
@@ -145,6 +147,7 @@ def evaluate(
             steps,
             mc_samples=mc_samples or config.eval.mc_samples,
             seeds=num_seeds,
+            stop_gains=stop_gains,
             perturb=perturb,
             xla=config.runtime.xla,
             progress=progress and (lambda: progress.add(1)),
@@ -153,8 +156,12 @@ def evaluate(
     results = {steps: compare(steps, chosen, seeds) for steps in numbers}
     report(f"{trained.checkpoint}, {dataset.name} {split} set")
     for compared in results.values():
-        experiment.report_comparison(compared, report)
-        _report_statistics(compared, report)
+        reports.report_comparison(compared, report)
+        reports.report_details(compared, report)
+    if stop_gains and not any(
+        "stopping" in measured for measured in compared["policies"].values()
+    ):
+        report("warning: no policy here predicts its gain: stop_gains does nothing.")
     whole = {**results[numbers[0]]}
     if len(numbers) > 1:
         whole["by_num_glimpses"] = {str(steps): results[steps] for steps in numbers}
@@ -175,7 +182,7 @@ def evaluate(
             whole["robustness"][name] = accuracy
             report(f"robustness, {name}: {100 * accuracy[-1]:.2f} %")
     if output:
-        experiment.write_json(output, whole)
+        write_json(output, whole)
         report(f"wrote {output}")
     return whole
 
@@ -262,7 +269,7 @@ def predict(
     chosen = trained.pick(policy)
     steps = num_glimpses or trained.config.train.num_glimpses
     progress = _progress_bar(len(files), "image") if output else None
-    with _whole_file(output) if output else _Terminal(report) as file:
+    with whole_file(output) if output else _Terminal(report) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_PREDICTED_COLUMNS)
         for start in range(0, len(files), batch_size):
@@ -280,20 +287,6 @@ def predict(
                 progress.add(len(batch))
     if output:
         report(f"wrote {output}: {len(files)} images")
-
-
-@contextlib.contextmanager
-def _whole_file(path):
-    """A text file that is written aside: it replaces `path` only when it is whole."""
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.writing")
-    try:
-        with open(aside, "w", newline="") as file:
-            yield file
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _progress_bar(total, unit):
@@ -355,20 +348,6 @@ def _check_picture_name(path):
         raise InputError(
             f"cannot write a picture to {str(path)!r}: expected a name ending in one "
             f"of {', '.join(known)}."
-        )
-
-
-def _report_statistics(compared, report):
-    report("how the policies move: spread between images, coverage, revisits")
-    for name, measured in compared["policies"].items():
-        spread, coverage, revisits = measured["statistics"].values()
-        report(f"  {name:12} {spread:.3f}  {coverage:.1%}  {revisits:.1%}")
-    mean = compared["policies"].get("mean")
-    collapsed = mean and mean["statistics"]["spread"] < metrics.COLLAPSED_SPREAD
-    if collapsed and compared["num_glimpses"] > 1:
-        report(
-            "warning: the policy has collapsed: it looks at the same places in every "
-            "image."
         )
 
 

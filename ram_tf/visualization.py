@@ -63,6 +63,12 @@ def record(network, policy, images, num_glimpses, seed=0):
     return recording
 
 
+def plot_recording(recording, path, class_names, labels=None):
+    """Draws a recording with what its policy gives: `plot_gain` or `plot_glimpses`."""
+    plot = plot_gain if "gain" in recording else plot_glimpses
+    plot(recording, path, class_names, labels)
+
+
 def plot_glimpses(recording, path, class_names, labels=None):
     """Draws one row an image: boxes and path on it, then each glimpse and the belief.
 

@@ -10,6 +10,7 @@ LOW = ("errors", "random", "ops")
 # Each part and all that it may import of ours; the rest of `ram_tf` is the top.
 ALLOWED = {
     "errors": (),
+    "files": (),
     "random": (),
     "ops": (),
     "layers": LOW,
@@ -22,7 +23,8 @@ ALLOWED = {
     "data": ("errors",),
     "visualization": ("errors", "random"),
     "evaluation": (*LOW, "metrics", "models"),
-    "training": (*LOW, "models", "phases", "metrics", "visualization"),
+    "reports": ("metrics", "policies"),
+    "training": (*LOW, "files", "models", "phases", "metrics", "visualization"),
     "command": ("errors",),
 }
 MAY_SEE_A_CONFIG = {"experiment", "trained", "tuning", "command"}

@@ -84,6 +84,11 @@ class FeatureDecoder(keras.layers.Layer):
             x = norm(ops.leaky_relu(convolution(x), negative_slope=0.01))
         return ops.transpose(self.convolutions[-1](x), (1, 0, 2))
 
+    @property
+    def saved_flops(self):
+        """Operations that direct convolutions would need more, for one latent."""
+        return sum(_saved_flops(convolution) for convolution in self.convolutions)
+
     def compute_output_shape(self, input_shape):
         rows, columns = self.grid
         return (*input_shape[:-1], rows * columns, self.units)
@@ -133,6 +138,19 @@ class _FastConvolution(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return (len(self.from_points), input_shape[1], self.units)
+
+
+def _saved_flops(convolution):
+    outputs, kernel, cells = (
+        convolution.from_points,
+        convolution.from_kernel,
+        convolution.from_cells,
+    )
+    terms = np.einsum("op,pk,pi->oki", outputs, kernel, cells)
+    inputs, units = convolution.kernel.shape[2:]
+    direct = np.count_nonzero(np.abs(terms) > 1e-3) * inputs * units
+    done = cells.size * inputs + len(kernel) * inputs * units + outputs.size * units
+    return 2 * int(direct - done)
 
 
 class _JointNorm(keras.layers.Layer):

@@ -1,7 +1,6 @@
 """Callbacks of a run: progress, metrics file, pictures, stopping cleanly."""
 
 import csv
-import os
 import pathlib
 import signal
 import sys
@@ -12,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from ram_tf import metrics, visualization
+from ram_tf.files import whole_file
 
 
 class ProgressBar(keras.callbacks.ProgbarLogger):
@@ -59,13 +59,11 @@ class MetricsFile(keras.callbacks.Callback):
 
     def _write(self, history):
         names = list(dict.fromkeys(name for row in history for name in row))
-        aside = self.path.with_suffix(".writing")
-        with open(aside, "w", newline="") as file:
+        with whole_file(self.path) as file:
             writer = csv.DictWriter(file, ["epoch", *names])
             writer.writeheader()
             for number, row in enumerate(history):
                 writer.writerow({"epoch": number, **row})
-        os.replace(aside, self.path)
 
 
 class FirstStep(keras.callbacks.Callback):
@@ -201,13 +199,12 @@ class PolicyMonitor(keras.callbacks.Callback):
             self.model.num_glimpses,
         )
         path = self.folder / f"epoch_{epoch + 1:04d}.png"
-        shows_gain = "gain" in recording
-        plot = visualization.plot_gain if shows_gain else visualization.plot_glimpses
-        plot(recording, path, self.class_names, self.labels[chosen])
+        labels = self.labels[chosen]
+        visualization.plot_recording(recording, path, self.class_names, labels)
         if self.tensorboard:
             writer = tf.summary.create_file_writer(str(self.tensorboard))
             picture = tf.io.decode_png(path.read_bytes(), channels=3)[None]
             with writer.as_default():
-                tag = "information_gain" if shows_gain else "glimpses"
+                tag = "information_gain" if "gain" in recording else "glimpses"
                 tf.summary.image(tag, picture, step=epoch)
             writer.close()

@@ -190,7 +190,8 @@ def test_benchmark_measures_what_the_contract_names(tiny_config, succeed, tmp_pa
     for name in (
         "train_images_per_second",
         "eval_images_per_second",
-        "flops_per_image",
+        "train_flops_per_image",
+        "eval_flops_per_image",
         "matmul_gflops",
         "train_fraction",
     ):

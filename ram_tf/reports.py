@@ -1,0 +1,117 @@
+"""What the commands print: tables of numbers, and what they say."""
+
+from ram_tf import metrics, policies
+
+
+def introduce(config, phase, dataset, network, num_replicas, report=print):
+    """Says what will be trained, and how much of an image it can see."""
+    sizes = [
+        f"{dataset.eval_size(split):,} {split}" for split in ("validation", "test")
+    ]
+    report(
+        f"{config.family} ({phase.name}) on {dataset.name}: {len(dataset.train):,} "
+        f"training, {', '.join(sizes)} images of "
+        f"{'x'.join(map(str, dataset.image_shape))}; "
+        f"{network.count_params():,} parameters; {num_replicas} replica(s)"
+    )
+    report(
+        metrics.describe_coverage(
+            dataset.image_shape[:2], network.glimpse_sides, config.train.num_glimpses
+        )
+    )
+
+
+def report_results(results, report=print):
+    """Prints what a `results.json` says."""
+    compared = results["comparison"]
+    report_comparison(compared, report)
+    count = compared["num_examples"]
+    report(
+        f"test accuracy {metrics.format_accuracy(results['test']['accuracy'], count)}, "
+        f"learned policy, {compared['mc_samples']} sample(s) averaged; trained "
+        f"{results['train_seconds']:.0f} s at {results['images_per_second']:,.0f} "
+        "images/s"
+    )
+    report(f"picture of what it looked at: {results['picture']}")
+
+
+def report_comparison(compared, report=print):
+    """Prints a table of `evaluation.compare_policies`: accuracy after each glimpse."""
+    report(
+        f"{compared['num_examples']:,} images, accuracy in % after each glimpse, mean "
+        f"of {compared['seeds']} evaluation seed(s)"
+    )
+    _report_row("", range(1, compared["num_glimpses"] + 1), "7d", report)
+    for name, measured in compared["policies"].items():
+        copies = measured["mc_samples"]
+        rows = {"one sample": measured["accuracy_one_sample"]["mean"]}
+        if copies > 1:
+            rows[f"{copies} averaged"] = measured["accuracy"]["mean"]
+        control = " (control)" if name in policies.CONTROLS else ""
+        for kind, values in rows.items():
+            values = [100 * value for value in values]
+            _report_row(f"{name}{control}, {kind}", values, "7.2f", report)
+
+
+def report_details(compared, report=print):
+    """Prints the other measures of a comparison: how the policies move and gain."""
+    measured_policies = compared["policies"]
+    report(
+        "how the policies move: spread between images, coverage, revisits; normalised "
+        "area under the accuracy"
+    )
+    for name, measured in measured_policies.items():
+        spread, coverage, revisits = measured["statistics"].values()
+        area = measured["normalized_area"]["mean"]
+        report(f"  {name:12} {spread:.3f}  {coverage:.1%}  {revisits:.1%}  {area:.3f}")
+    mean = measured_policies.get("mean")
+    collapsed = mean and mean["statistics"]["spread"] < metrics.COLLAPSED_SPREAD
+    if collapsed and compared["num_glimpses"] > 1:
+        report(
+            "warning: the policy has collapsed: it looks at the same places in every "
+            "image."
+        )
+    _report_differences(measured_policies, report)
+    _report_gains(measured_policies, report)
+    for name, measured in measured_policies.items():
+        for stop in measured.get("stopping", ()):
+            report(
+                f"{name}, stopping when no look promises {stop['stop_gain']:g} nats: "
+                f"{stop['glimpses']:.2f} glimpses on average, accuracy "
+                f"{100 * stop['accuracy']:.2f} %"
+            )
+
+
+def _report_differences(measured_policies, report):
+    rows = {
+        name: measured["over_random"]
+        for name, measured in measured_policies.items()
+        if "over_random" in measured
+    }
+    if rows:
+        report("points over the random control, paired by image, and standard error")
+    for name, row in rows.items():
+        _report_row(f"  {name}", [100 * v for v in row["mean"]], "+7.2f", report)
+        _report_row("", [100 * v for v in row["error"]], "7.2f", report)
+
+
+def _report_gains(measured_policies, report):
+    measures = {
+        "predicted gain": "predicted_gain",
+        "realised gain": "realised_gain",
+        "their rank correlation": "gain_rank_correlation",
+    }
+    rows = {
+        f"  {name}, {words}": measured[measure]["mean"]
+        for name, measured in measured_policies.items()
+        if "predicted_gain" in measured
+        for words, measure in measures.items()
+    }
+    if rows:
+        report("information gain of each look after the first, nats, mean over images")
+    for title, values in rows.items():
+        _report_row(f"{title:34}{'':7}", values, "7.3f", report)
+
+
+def _report_row(title, values, form, report):
+    report(f"{title:34}" + "".join(f"{value:{form}}" for value in values))

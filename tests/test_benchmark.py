@@ -1,0 +1,66 @@
+"""What the benchmark divides by: operations counted by hand."""
+
+import pytest
+
+from ram_tf import benchmark, families, models, policies, training
+from tests.contracts import small_pham, small_ram
+
+SHAPE = (8, 10, 1)  # 3x4 cells of 4x4
+CELLS, FEATURES, LATENTS, HIDDEN, CLASSES = 12, 6, 5, 8, 4
+
+# Direct convolutions of one latent vector: 1x1 to 3x3, to 5x5 cropped to 3x4, and six
+# with replicated borders. In the second, output o has the pairs input + tap = o.
+ROWS, COLUMNS = 2 + 3 + 2, 1 + 2 + 3 + 2
+DECODER = 2 * (
+    9 * LATENTS * FEATURES + ROWS * COLUMNS * FEATURES**2 + 6 * 9 * CELLS * FEATURES**2
+)
+
+
+@pytest.fixture(scope="module")
+def pham():
+    network = small_pham(num_flows=0)
+    network.build((None, *SHAPE))
+    return network
+
+
+def count(network, policy, num_glimpses=4, **options):
+    return benchmark.forward_flops(network, policy, num_glimpses, SHAPE, **options)
+
+
+def test_imagining_costs_its_products_and_direct_convolutions(pham):
+    looked = count(pham, policies.RandomCells())
+    imagined = count(pham, policies.RandomCells(), reading={"imagine": True})
+    posterior = 2 * (HIDDEN * HIDDEN + HIDDEN * 2 * LATENTS)
+    assert imagined - looked == 4 * (posterior + DECODER)
+
+
+def test_a_sample_more_costs_a_decoder_and_a_lookahead_to_every_cell(pham):
+    one, three = (
+        count(pham, policies.InformationGain(num_samples)) for num_samples in (1, 3)
+    )
+    lookahead = 2 * CELLS * (FEATURES * HIDDEN + HIDDEN * CLASSES)
+    assert three - one == 3 * 2 * (DECODER + lookahead)
+
+
+def test_the_network_is_as_before_after_counting(pham):
+    call = type(pham.partial_vae.decoder).call
+    count(pham, policies.InformationGain(1), num_glimpses=2)
+    assert pham.partial_vae.decoder.call.__func__ is call
+
+
+def test_a_step_is_three_forward_passes_and_one_plan(pham):
+    phase = families.FAMILIES["pham"].phase("third")
+    policy = policies.InformationGain(1)
+    trainer = training.Trainer(pham, phase, policies.PlannedAhead(policy), 4, xla=False)
+    looked = count(pham, policies.RandomCells(), reading={"imagine": True})
+    assert benchmark.step_flops(trainer, SHAPE) == 3 * looked + count(pham, policy)
+
+
+def test_every_glimpse_costs_the_same_of_the_recurrent_model():
+    network = small_ram()
+    network.build((None, *SHAPE))
+    policy = policies.GaussianPolicy()
+    costs = [count(network, policy, num_glimpses) for num_glimpses in (1, 2, 3, 5)]
+    assert isinstance(network, models.RAM) and costs[0] > 0
+    assert costs[2] - costs[1] == costs[1] - costs[0]
+    assert costs[3] - costs[2] == 2 * (costs[1] - costs[0])
