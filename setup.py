@@ -10,7 +10,8 @@ VERSION = re.search(
     r'__version__ = "(.+)"', (ROOT / "ram_tf" / "__init__.py").read_text()
 ).group(1)
 
-TEST = ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.12,<0.19"]
+SERVING = ["tensorflow-serving-api>=2.19"]
+TEST = [*SERVING, "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.12,<0.19"]
 
 setup(
     name="ram_tf",
@@ -41,7 +42,7 @@ setup(
         # It imports tf-keras, which its [tf] extra brings.
         "tensorflow-probability[tf]>=0.25",
     ],
-    extras_require={"test": TEST, "dev": TEST},
+    extras_require={"serving": SERVING, "test": TEST, "dev": TEST},
     classifiers=[
         "Intended Audience :: Science/Research",
         "License :: OSI Approved :: Apache Software License",

@@ -17,6 +17,8 @@ def get_config():
     for phase in (config.phases.second, config.phases.third):
         phase.epochs = 12
         phase.steps_per_epoch = 100
+    # The phases before were annealed: a large step would undo what they learned.
+    config.phases.third.learning_rate = 2e-4
     config.eval.max_examples = 2000
     config.eval.seeds = 1
     return config

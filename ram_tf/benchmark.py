@@ -1,6 +1,8 @@
 """Speed, as a share of the rate at which this machine multiplies matrices."""
 
 import contextlib
+import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -10,10 +12,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ram_tf import experiment, layers, models, policies, random
+from ram_tf import experiment, layers, models, policies, random, trained
 from ram_tf.families import FAMILIES
 from ram_tf.files import write_json
 from ram_tf.ops import repeat_examples
+from ram_tf.serving import files, timing
 from ram_tf.training.loop import Loop
 from ram_tf.training.optimizers import make_optimizer
 from ram_tf.training.strategy import make_strategy
@@ -65,6 +68,64 @@ def run(
         seconds = _seconds_to_first_step(start_command, config_file, config)
         results["first_step_seconds"] = seconds
         report(f"first training step {seconds:.1f} s after the command started")
+    if output:
+        write_json(output, results)
+        report(f"wrote {output}")
+    return results
+
+
+def measure_export(folder, workdir, *, repeats=15, output=None, report=print):
+    """Measures an exported model alone and against the model in memory.
+
+    Args:
+        folder: Folder of the model, with version folders inside; the last one counts.
+        workdir: The run that it was exported from.
+        repeats: Int, timed calls of which the median counts.
+        output: Path of a JSON file or `None`.
+        report: Function of one line of text.
+
+    Returns:
+        Dictionary of figures by name.
+    """
+    version = files.last_version(folder)
+    size = sum(f.stat().st_size for f in version.rglob("*") if f.is_file()) / 1e6
+    results = {"megabytes": size}
+    report(f"{version}: {size:.1f} MB")
+    cores = len(os.sched_getaffinity(0))
+    for count in sorted({1, min(2, cores)}):
+        command = [sys.executable, "-I", timing.__file__, version, count, repeats]
+        done = subprocess.run(
+            list(map(str, command)), capture_output=True, text=True, check=True
+        )
+        figures = json.loads(done.stdout)
+        results[f"cores_{count}"] = figures
+        report(
+            f"  {count} core(s): loaded in {figures['load_seconds']:.1f} s; one image "
+            f"{figures['p50_ms']:.2f} ms (p99 {figures['p99_ms']:.2f}); batches of "
+            f"{timing.BATCH} {figures['images_per_second']:,.0f} images/s"
+        )
+    restored = trained.restore(workdir)
+    shape = (timing.BATCH, *restored.image_shape)
+    images = tf.constant(np.random.default_rng(0).random(shape, "float32"))
+    exported = tf.saved_model.load(str(version)).signatures["serving_default"]
+
+    def in_memory(xla):
+        @tf.function(jit_compile=xla, autograph=False)
+        def look(images):
+            return models.rollout(
+                restored.network,
+                restored.pick(),
+                restored.network.prepare(images),
+                restored.config.train.num_glimpses,
+                seed=random.make_seed(0),
+            ).logits
+
+        return lambda: look(images)
+
+    for name, xla in (("without XLA", False), ("with XLA", True)):
+        *_, ratio = paired_seconds(in_memory(xla), lambda: exported(images), repeats)
+        results[f"time_over_memory {name}"] = float(ratio)
+        report(f"  takes {ratio:.2f} times as long as the model in memory {name}")
     if output:
         write_json(output, results)
         report(f"wrote {output}")

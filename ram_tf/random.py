@@ -4,6 +4,9 @@ A seed is an int32 tensor `(2,)`. Training derives it from (run seed, step, repl
 a run that was stopped and resumed draws the numbers of one that was not, nothing has to
 be saved, and replicas never share their noise. Layers used on their own fall back on a
 `ReplicaSeedGenerator`.
+
+A server takes one seed an example, `(batch, 2)`: then the draws of an example depend on
+its own seed alone, and not on those it shares a batch with.
 """
 
 from typing import Any, NamedTuple
@@ -22,7 +25,36 @@ def make_seed(*numbers):
 
 def fold_in(seed, number):
     """Returns a new seed that depends on `seed` and an integer."""
-    return tf.random.experimental.stateless_fold_in(seed, tf.cast(number, tf.int32))
+    number = tf.cast(number, tf.int32)
+    return _each(
+        lambda one: tf.random.experimental.stateless_fold_in(one, number), seed
+    )
+
+
+def normal(shape, seed):
+    """Draws standard normal numbers of `shape`, whose first dimension is the batch."""
+    if seed.shape.rank == 2:
+        shape = shape[1:]
+    return _each(lambda one: tf.random.stateless_normal(shape, one), seed, tf.float32)
+
+
+def uniform(shape, seed, minimum=0, maximum=1, dtype=tf.float32):
+    """Draws from [minimum, maximum) as `normal` does."""
+    if seed.shape.rank == 2:
+        shape = shape[1:]
+    return _each(
+        lambda one: tf.random.stateless_uniform(shape, one, minimum, maximum, dtype),
+        seed,
+        dtype,
+    )
+
+
+def _each(function, seed, dtype=tf.int32):
+    """Applies `function` to a seed `(2,)`, or to each of a batch of them."""
+    seed = tf.convert_to_tensor(seed)
+    if seed.shape.rank == 1:
+        return function(seed)
+    return tf.map_fn(function, seed, fn_output_signature=dtype)
 
 
 class RolloutSeeds(NamedTuple):
@@ -41,8 +73,25 @@ class RolloutSeeds(NamedTuple):
 
 def rollout_seeds(seed, num_glimpses):
     """Derives the `RolloutSeeds` of a rollout from its seed."""
-    seeds = [fold_in(seed, index) for index in range(2 * num_glimpses + 1)]
+    count = 2 * num_glimpses + 1
+    seeds = _each(lambda one: tf.stack([fold_in(one, i) for i in range(count)]), seed)
+    seeds = tf.unstack(seeds, count, axis=-2)
     return RolloutSeeds(seeds[:num_glimpses], seeds[num_glimpses:-1], seeds[-1])
+
+
+def decision_seed(seed, step, num_glimpses):
+    """What `rollout_seeds` gives to decide after glimpse `step`, a batch's own each.
+
+    Args:
+        seed: Int32 tensor `(batch, 2)`.
+        step: Int32 tensor `(batch,)`.
+        num_glimpses: Int, of the rollout.
+    """
+    return tf.map_fn(
+        lambda pair: fold_in(pair[0], num_glimpses + pair[1]),
+        (seed, step),
+        fn_output_signature=tf.int32,
+    )
 
 
 def replica_id():

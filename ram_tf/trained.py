@@ -264,7 +264,7 @@ def predict(
         checkpoint: See `restore`.
         report: Function of one line of text.
     """
-    files = _image_files(paths)
+    files = data.find_images(paths)
     trained = restore(workdir, checkpoint)
     chosen = trained.pick(policy)
     steps = num_glimpses or trained.config.train.num_glimpses
@@ -309,30 +309,6 @@ class _Terminal:
 
     def write(self, text):
         self.report(text.rstrip("\n"))
-
-
-def _image_files(paths):
-    if not paths:
-        raise InputError("no image given: name image files or folders of them.")
-    files = []
-    for path in map(pathlib.Path, paths):
-        if path.is_dir():
-            found = sorted(
-                file
-                for file in path.rglob("*")
-                if file.name.lower().endswith(data.EXTENSIONS)
-            )
-            if not found:
-                raise InputError(
-                    f"no image in {path}: expected files ending in "
-                    f"{', '.join(data.EXTENSIONS)}."
-                )
-            files.extend(found)
-        elif path.exists():
-            files.append(path)
-        else:
-            raise InputError(f"no image file {path}.")
-    return files
 
 
 def _read_image(path, trained):

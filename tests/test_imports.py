@@ -12,7 +12,7 @@ ALLOWED = {
     "errors": (),
     "files": (),
     "random": (),
-    "ops": (),
+    "ops": ("random",),
     "layers": LOW,
     "models": (*LOW, "layers"),
     "policies": ("errors", "random", "ops", "models.outputs", "models.rollout"),

@@ -5,6 +5,7 @@
   python tools/benchmark.py --image_size=100,100 --batch=512 \
     --config.model.retina.size=12 --config.model.retina.num_scales=4
   python tools/benchmark.py --retina             glimpses of 1024x1024 against 64x64
+  python tools/benchmark.py --saved_model=models/NAME --workdir=DIR
 
 With `--image_size` the images are random bytes and no data are read; without it, the
 data pipeline, and the time from the start of train.py to its first step, are measured
@@ -17,6 +18,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from ram_tf import command
+from ram_tf.errors import InputError
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FLAGS = flags.FLAGS
@@ -25,6 +27,8 @@ flags.DEFINE_list("image_size", None, "HEIGHT,WIDTH of random one-channel images
 flags.DEFINE_bool("retina", False, "Also compare large images with small ones.")
 flags.DEFINE_bool("start", True, "Time train.py to its first step.")
 flags.DEFINE_integer("repeats", 15, "Timed calls; medians are printed.", lower_bound=3)
+flags.DEFINE_string("saved_model", None, "Folder of an exported model to measure.")
+flags.DEFINE_string("workdir", None, "Run that --saved_model was exported from.")
 flags.DEFINE_string("json", None, "File for the numbers.")
 
 SHORT_NAMES = {"batch": "train.batch_size", "datapath": "data.datapath"}
@@ -33,6 +37,13 @@ SHORT_NAMES = {"batch": "train.batch_size", "datapath": "data.datapath"}
 def main(arguments):
     from ram_tf import benchmark
 
+    if FLAGS.saved_model:
+        if not FLAGS.workdir:
+            raise InputError("--saved_model is compared with a run: give --workdir.")
+        benchmark.measure_export(
+            FLAGS.saved_model, FLAGS.workdir, repeats=FLAGS.repeats, output=FLAGS.json
+        )
+        return
     timed = FLAGS.start and not FLAGS.image_size
     benchmark.run(
         CONFIG.value,

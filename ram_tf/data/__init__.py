@@ -1,7 +1,7 @@
 """Image data sets, read into memory and served as reproducible batches."""
 
 from ram_tf.data.dataset import Dataset, Split
-from ram_tf.data.folder import EXTENSIONS, decode_image
+from ram_tf.data.folder import decode_image, find_images
 from ram_tf.data.sources import SOURCES, load
 from ram_tf.data.synthetic import synthetic
 from ram_tf.data.transforms import (
@@ -12,7 +12,6 @@ from ram_tf.data.transforms import (
 )
 
 __all__ = [
-    "EXTENSIONS",
     "SOURCES",
     "ColorJitter",
     "Dataset",
@@ -21,6 +20,7 @@ __all__ = [
     "Split",
     "Translate",
     "decode_image",
+    "find_images",
     "load",
     "synthetic",
 ]

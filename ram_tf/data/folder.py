@@ -227,6 +227,31 @@ def _decode_all(groups, image_size, channels, max_gigabytes):
     return arrays
 
 
+def find_images(paths):
+    """Returns the image files among paths and in the folders among them."""
+    if not paths:
+        raise InputError("no image given: name image files or folders of them.")
+    files = []
+    for path in map(pathlib.Path, paths):
+        if path.is_dir():
+            found = sorted(
+                file
+                for file in path.rglob("*")
+                if file.name.lower().endswith(EXTENSIONS)
+            )
+            if not found:
+                raise InputError(
+                    f"no image in {path}: expected files ending in "
+                    f"{', '.join(EXTENSIONS)}."
+                )
+            files.extend(found)
+        elif path.exists():
+            files.append(path)
+        else:
+            raise InputError(f"no image file {path}.")
+    return files
+
+
 def decode_image(content, name, size, channels):
     """Decodes an image file as the `folder` source does.
 

@@ -1,5 +1,4 @@
 import keras
-import tensorflow as tf
 from keras import ops
 
 from ram_tf import random
@@ -84,7 +83,7 @@ class GaussianLocation(keras.layers.Layer):
         if training:
             if noise is None:
                 seed = self.seed_generator.next() if seed is None else seed
-                noise = tf.random.stateless_normal(tf.shape(mean), seed)
+                noise = random.normal(ops.shape(mean), seed)
             location = mean + self.stddev * noise
         location = ops.stop_gradient(location)
         return location, normal_log_prob(location, mean, self.stddev)

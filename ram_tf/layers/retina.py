@@ -1,5 +1,4 @@
 import keras
-import tensorflow as tf
 from keras import ops
 
 from ram_tf import random
@@ -164,11 +163,8 @@ class Retina(keras.layers.Layer):
     def _outside(self, patches, seed):
         if self.padding == "zeros":
             return 0.0
-        draw = {
-            "uniform": tf.random.stateless_uniform,
-            "normal": tf.random.stateless_normal,
-        }[self.padding]
-        return draw(tf.shape(patches), random.fold_in(*seed))
+        draw = {"uniform": random.uniform, "normal": random.normal}[self.padding]
+        return draw(ops.shape(patches), random.fold_in(*seed))
 
     def compute_output_shape(self, images_shape, locations_shape):
         glimpse = (len(self.patch_sides), self.size, self.size, images_shape[-1])

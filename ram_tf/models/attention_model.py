@@ -57,6 +57,14 @@ class AttentionModel(keras.Model):
         """Cuts glimpses, `(batch, num, ...)`, at locations `(batch, num, 2)`."""
         raise NotImplementedError
 
+    def normalize(self, pixels):
+        """Turns what a sensor delivers, in [0, 1], into glimpses as `sense` cuts."""
+        raise NotImplementedError
+
+    def denormalize(self, glimpses):
+        """Undoes `normalize`."""
+        raise NotImplementedError
+
     def encode(self, glimpses, locations, training=False):
         """Turns glimpses into features `(batch, num, ...)`, a tensor or a structure."""
         raise NotImplementedError

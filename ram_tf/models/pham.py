@@ -154,6 +154,12 @@ class PHAM(AttentionModel):
         patches = cut_patches(context["images"], starts, self.glimpse_size)
         return _centered(patches)[:, :, None]  # One scale.
 
+    def normalize(self, pixels):
+        return 2.0 * pixels - 1.0
+
+    def denormalize(self, glimpses):
+        return (glimpses + 1.0) / 2.0
+
     def encode(self, glimpses, locations, training=False):
         features = self.patch_encoder(
             glimpses[:, :, 0], training=training and self.patch_encoder.trainable
@@ -207,7 +213,7 @@ class PHAM(AttentionModel):
             shape = (batch_size, 1, self.latent_units)
             # The draws of a policy that planned ahead from the same seed.
             seeds = random.rollout_seeds(seed, steps).decide
-            draws = [tf.random.stateless_normal(shape, each) for each in seeds]
+            draws = [random.normal(shape, each) for each in seeds]
             noise = ops.stack(draws, axis=1)
         imagined = self.imagine(hidden, noise)
         imagined = {name: value[:, :, 0] for name, value in imagined.items()}
@@ -279,7 +285,7 @@ class PHAM(AttentionModel):
         looked = self(images, policy=policy, num_glimpses=num_glimpses, seed=seed)
         hidden = ops.reshape(looked.hidden, (-1, self.hidden_units))
         shape = (len(hidden), 1, self.latent_units)
-        noise = tf.random.stateless_normal(shape, random.fold_in(seed, 0))
+        noise = random.normal(shape, random.fold_in(seed, 0))
         self.partial_vae.initialize(hidden, noise)
 
     def _first_pixels(self, locations):

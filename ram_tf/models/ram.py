@@ -111,6 +111,13 @@ class RAM(AttentionModel):
             context["images"], locations, seed=seed, sums=context.get("sums")
         )
 
+    def normalize(self, pixels):
+        retina = self.retina
+        return (pixels - retina.pixel_mean) / retina.pixel_stddev
+
+    def denormalize(self, glimpses):
+        return glimpses * self.retina.pixel_stddev + self.retina.pixel_mean
+
     def encode(self, glimpses, locations, training=False):
         return self.glimpse_network(glimpses, locations)
 
@@ -131,14 +138,14 @@ class RAM(AttentionModel):
         Returns:
             `{"logits": (batch, time, classes), "baselines": (batch, time)}`.
         """
-        batch_size, steps, units = ops.shape(hidden)
+        steps, units = hidden.shape[1:]
         classified = hidden[:, -(classify_last or steps) :]
         # Matrices, not stacks of them, which XLA transposes in the backward pass.
         logits = self.classifier(ops.reshape(classified, (-1, units)))
         baselines = self.baseline(ops.reshape(hidden, (-1, units)))
         return {
-            "logits": ops.reshape(logits, (batch_size, -1, self.num_classes)),
-            "baselines": ops.reshape(baselines, (batch_size, steps)),
+            "logits": ops.reshape(logits, (-1, classified.shape[1], self.num_classes)),
+            "baselines": ops.reshape(baselines, (-1, steps)),
         }
 
     def get_config(self):

@@ -3,8 +3,9 @@
 import math
 
 import numpy as np
-import tensorflow as tf
 from keras import ops
+
+from ram_tf import random
 
 
 def clip_locations(locations):
@@ -44,7 +45,7 @@ def uniform_locations(shape, seed, fraction=1.0):
     Returns:
         Float32 tensor `(*shape, 2)`.
     """
-    return fraction * tf.random.stateless_uniform((*shape, 2), seed, -1.0, 1.0)
+    return fraction * random.uniform((*shape, 2), seed, -1.0, 1.0)
 
 
 def raster_locations(num_glimpses):

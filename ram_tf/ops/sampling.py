@@ -3,6 +3,8 @@
 import tensorflow as tf
 from keras import ops
 
+from ram_tf import random
+
 SAMPLINGS = ("random", "antithetic", "quasi")
 
 
@@ -21,16 +23,16 @@ def standard_normals(shape, seed, sampling="random"):
     """
     batch, samples, units = shape
     if sampling == "random":
-        return tf.random.stateless_normal(shape, seed)
+        return random.normal(shape, seed)
     if sampling == "antithetic":
-        half = tf.random.stateless_normal((batch, -(-samples // 2), units), seed)
+        half = random.normal((batch, -(-samples // 2), units), seed)
         pairs = ops.stack([half, -half], axis=2)
         return ops.reshape(pairs, (batch, -1, units))[:, :samples]
     if sampling == "quasi":
         # The library leaves out the origin, which balances the others.
         points = tf.math.sobol_sample(units, samples)[:-1]
         points = ops.concatenate([ops.zeros((1, units)), points])
-        shift = tf.random.stateless_uniform((batch, 1, units), seed)
+        shift = random.uniform((batch, 1, units), seed)
         uniform = tf.math.floormod(points + shift, 1.0)
         return tf.math.ndtri(ops.clip(uniform, 1e-6, 1 - 1e-6))
     raise ValueError(f"`sampling` must be one of {SAMPLINGS}. Received: {sampling!r}.")

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from ram_tf import random
 from ram_tf.models.outputs import Choice
 from ram_tf.models.rollout import rollout
 from ram_tf.ops import (
@@ -33,8 +34,8 @@ class RandomCells:
         batch_size = ops.shape(state["hidden"])[0]
         if self.repeat:
             shape = (batch_size, num_glimpses)
-            cells = tf.random.stateless_uniform(
-                shape, seed, maxval=network.num_cells, dtype="int32"
+            cells = random.uniform(
+                shape, seed, maximum=network.num_cells, dtype="int32"
             )
         else:
             cells = _shuffled_cells(network, batch_size, num_glimpses, seed)
@@ -184,5 +185,5 @@ def most_informative(network, state, features):
 
 def _shuffled_cells(network, batch_size, count, seed):
     """Draws `count` different cells `(batch, count)`; the first ones for any count."""
-    draws = tf.random.stateless_uniform((batch_size, network.num_cells), seed)
+    draws = random.uniform((batch_size, network.num_cells), seed)
     return tf.math.top_k(draws, count).indices

@@ -1,0 +1,484 @@
+"""Trained models as SavedModels: signatures for TensorFlow Serving."""
+
+import functools
+import itertools
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from ram_tf import random, trained
+from ram_tf.errors import InputError
+from ram_tf.models.rollout import rollout
+from ram_tf.ops import clip_locations, repeat_examples
+from ram_tf.serving import check, files
+
+_CHECKED_BATCHES = (1, 3)
+
+
+def export(
+    workdir,
+    output,
+    *,
+    checkpoint="best",
+    mc_samples=None,
+    stop_gain=None,
+    report=print,
+):
+    """Writes the next version of a model for TensorFlow Serving.
+
+    The version is written aside, loaded again in a process that has neither this
+    package nor Keras, compared with the model in memory, and only then given its
+    number: a failed export leaves no version.
+
+    Args:
+        workdir: Folder of a run.
+        output: Folder of the model, `models/NAME`; the version is a folder inside.
+        checkpoint: See `trained.restore`.
+        mc_samples: Int or `None`. Sampled sequences of glimpses that are averaged;
+            `None` for one of the policy that the family shows.
+        stop_gain: Float or `None`. Information gain in nats under which looking stops,
+            for families that predict it.
+        report: Function of one line of text.
+
+    Returns:
+        Path of the version's folder.
+    """
+    restored = trained.restore(workdir, checkpoint)
+    served = Served.from_trained(restored, mc_samples, stop_gain)
+    output = pathlib.Path(output)
+    output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output, prefix=".writing_") as aside:
+        aside = pathlib.Path(aside)
+        version = aside / "version"
+        served.write(version)
+        examples = served.examples()
+        answers = {
+            name: [served.answer(name, inputs) for inputs in batches]
+            for name, batches in examples.items()
+        }
+        files.write_extra(
+            version,
+            class_names=restored.class_names,
+            preprocessing=served.preprocessing(),
+            model_name=output.name,
+            examples=examples,
+        )
+        _check(version, examples, answers, aside)
+        path = _claim_version(version, output)
+    files.write_models_config(output)
+    megabytes = sum(f.stat().st_size for f in path.rglob("*") if f.is_file()) / 1e6
+    report(
+        f"wrote {path}: {megabytes:.1f} MB, signatures {', '.join(sorted(examples))}; "
+        "reloaded without this package and compared"
+    )
+    for line in files.how_to_serve(output):
+        report(line)
+    return path
+
+
+class Served:
+    """A trained model as functions of flat tensors, all deterministic.
+
+    Every example has a seed of its own, so an answer depends on nothing else in the
+    batch. Where a request gives none, every example has seed 0.
+
+    Args:
+        network: A built `AttentionModel`.
+        policy: Where to look.
+        sampled: The policy of requests that give a seed.
+        num_glimpses: Int.
+        image_shape: `(height, width, channels)`.
+        class_names: Sequence of strings.
+        mc_samples: Int. Sampled sequences of glimpses that are averaged.
+        stop_gain: Float or `None`, in nats.
+    """
+
+    def __init__(
+        self,
+        network,
+        policy,
+        sampled,
+        num_glimpses,
+        image_shape,
+        class_names,
+        mc_samples=1,
+        stop_gain=None,
+    ):
+        self.network = network
+        self.policy = policy
+        self.sampled = sampled
+        self.num_glimpses = num_glimpses
+        self.image_shape = tuple(image_shape)
+        self.class_names = tuple(class_names)
+        self.mc_samples = mc_samples
+        self.stop_gain = stop_gain
+        # Traced once and called by every signature that classifies.
+        self._traced = tf.function(self._classify, autograph=False)
+        place = tf.zeros((1, 1, 2))
+        empty = network.prepare(tf.zeros((1, *image_shape)))
+        self.glimpse_shape = tuple(network.sense(empty, place).shape[2:])
+        self.signatures = self._signatures()
+
+    @classmethod
+    def from_trained(cls, restored, mc_samples=None, stop_gain=None):
+        """Builds it from what `trained.restore` returned."""
+        shown, learned = restored.pick(), restored.pick("learned")
+        if mc_samples is not None and mc_samples < 1:
+            raise InputError(f"mc_samples must be at least 1, got {mc_samples}.")
+        served = cls(
+            restored.network,
+            shown if mc_samples is None else learned,
+            learned,
+            restored.config.train.num_glimpses,
+            restored.image_shape,
+            restored.class_names,
+            mc_samples or 1,
+            stop_gain,
+        )
+        if stop_gain is not None and not served.predicts_gain:
+            raise InputError(
+                f"the family {restored.config.family} predicts no information gain "
+                "that it could stop by: leave --stop_epsilon out."
+            )
+        return served
+
+    @property
+    def predicts_gain(self):
+        answer = self.signatures["serving_default"].get_concrete_function()
+        return "information_gain" in answer.structured_outputs
+
+    def _signatures(self):
+        """Returns name -> `tf.function` of named tensors."""
+
+        def spec(name, shape=(), dtype="float32"):
+            return tf.TensorSpec((None, *shape), dtype, name=name)
+
+        images, seed = spec("images", self.image_shape), spec("seed", (), "int64")
+        location = spec("location", (2,))
+        pixels = spec("images", self.image_shape, "uint8")
+        state = [
+            spec(name, value.shape[1:], value.dtype)
+            for name, value in self._flat(self._first_state(1)).items()
+        ]
+        glimpse = spec("glimpse", self.glimpse_shape)
+        functions = {
+            "serving_default": (self.classify, [images]),
+            "classify_uint8": (self.classify, [pixels]),
+            "classify_seeded": (self.classify_seeded, [images, seed]),
+            "classify_encoded": (
+                self.classify_encoded,
+                [spec("image_bytes", (), "string")],
+            ),
+            "start": (self.start, [seed]),
+            "look": (self.look, [glimpse, location, *state]),
+            "sense": (self.sense, [images, location]),
+        }
+        return {
+            name: tf.function(function, specs, autograph=False)
+            for name, (function, specs) in functions.items()
+        }
+
+    def classify(self, images):
+        """Classifies images, floats in [0, 1] or bytes."""
+        seed = tf.zeros((tf.shape(images)[0],), tf.int64)
+        return self._traced(_as_floats(images), seed, self.policy)
+
+    def classify_seeded(self, images, seed):
+        """Classifies with sampled glimpses; the same seed gives the same ones."""
+        return self._traced(images, seed, self.sampled)
+
+    def classify_encoded(self, image_bytes):
+        """Classifies JPEG and PNG files, cropped and resized as in training."""
+        height, width, channels = self.image_shape
+        images = tf.map_fn(
+            functools.partial(decode, size=(height, width), channels=channels),
+            image_bytes,
+            fn_output_signature=tf.TensorSpec(self.image_shape, tf.uint8),
+        )
+        return self.classify(images)
+
+    def start(self, seed):
+        """Returns the state before the first glimpse, and where to take it."""
+        state = self._first_state(tf.shape(seed)[0])
+        state["seed"] = seed
+        seeds = random.rollout_seeds(_key(seed, 0), self.num_glimpses)
+        plan = self._plan(state["network"], seeds.start)
+        if plan is None:
+            action = self.policy.start(
+                self.network, {}, state["network"], seed=seeds.start, training=False
+            ).action
+        else:
+            action = plan[:, 0]
+        return {**self._flat(state), "location": clip_locations(action)}
+
+    def look(self, glimpse, location, *flat):
+        """Takes a glimpse in; returns the belief, and where to look next."""
+        names = self._flat(self._first_state(1))
+        state = self._unflat(dict(zip(names, flat)))
+        network, before = self.network, state["network"]
+        features = network.encode(
+            network.normalize(glimpse)[:, None], location[:, None]
+        )
+        features = keras.tree.map_structure(lambda tensor: tensor[:, 0], features)
+        after = network.integrate(features, location, before)
+        logits = network.read(after["hidden"][:, None])["logits"][:, 0]
+        key = _key(state["seed"], 0)
+        seed = random.decision_seed(key, state["step"], self.num_glimpses)
+        answer = self._predict(ops.softmax(logits))
+        start = random.rollout_seeds(key, self.num_glimpses).start
+        plan = self._plan(after, start)
+        if plan is None:
+            choice = self.policy(network, {}, after, seed=seed, training=False)
+            action = choice.action
+            gain = choice.extras.get("gain")
+            if gain is not None:
+                answer["information_gain"] = self._on_grid(gain)
+                answer["stop"] = self._below(gain)
+        else:
+            step = tf.minimum(state["step"] + 1, self.num_glimpses - 1)
+            action = tf.gather(plan, step, axis=1, batch_dims=1)
+        state = {"network": after, "seed": state["seed"], "step": state["step"] + 1}
+        return {**answer, **self._flat(state), "location": clip_locations(action)}
+
+    def sense(self, images, location):
+        """A sensor over a whole image: the glimpse at a location, in [0, 1].
+
+        With the pixels that it covers, see `AttentionModel.glimpse_boxes`.
+        """
+        network = self.network
+        glimpses = network.sense(network.prepare(images), location[:, None])
+        return {
+            "glimpse": network.denormalize(glimpses[:, 0]),
+            "boxes": network.glimpse_boxes(location, self.image_shape[:2]),
+        }
+
+    def _classify(self, images, seed, policy):
+        network, copies = self.network, self.mc_samples
+        if policy.deterministic:
+            copies = 1
+        repeated = repeat_examples(copies, images)[0]
+        seeds = tf.stack([_key(seed, copy) for copy in range(copies)], axis=1)
+        looked = rollout(
+            network,
+            policy,
+            network.prepare(repeated),
+            self.num_glimpses,
+            seed=tf.reshape(seeds, (-1, 2)),
+        )
+
+        def by_copy(tensor):
+            return ops.reshape(tensor, (-1, copies, *tensor.shape[1:]))
+
+        each_glimpse = ops.mean(by_copy(ops.softmax(looked.logits)), axis=1)
+        num_glimpses = tf.fill(tf.shape(images)[:1], self.num_glimpses)
+        gain = looked.extras.get("gain")
+        extra = {}
+        if gain is not None:
+            gain = by_copy(gain)
+            extra["information_gain"] = self._on_grid(gain[:, 0])
+            # No gain is predicted after the last glimpse: there it stops anyway.
+            stops = self._below(ops.mean(ops.max(gain, axis=-1), axis=1)[..., None])
+            stops = tf.pad(stops, [[0, 0], [0, 1]], constant_values=True)
+            num_glimpses = 1 + tf.argmax(stops, axis=1, output_type=tf.int32)
+        last = tf.gather(each_glimpse, num_glimpses - 1, axis=1, batch_dims=1)
+        return {
+            **self._predict(last),
+            **extra,
+            "probabilities_per_glimpse": each_glimpse,
+            "locations": by_copy(looked.locations)[:, 0],
+            "num_glimpses": num_glimpses,
+        }
+
+    def _predict(self, probabilities):
+        best = ops.argmax(probabilities, axis=-1)
+        return {
+            "probabilities": probabilities,
+            "classes": tf.cast(best, tf.int64),
+            "labels": tf.gather(tf.constant(self.class_names), best),
+        }
+
+    def _plan(self, state, seed):
+        return self.policy.plan(self.network, {}, state, self.num_glimpses, seed)
+
+    def _on_grid(self, gain):
+        """Gains `(..., cells)` on the grid; -1 where seen, as JSON has no infinity."""
+        gain = ops.where(gain < 0, -1.0, gain)
+        return ops.reshape(gain, (-1, *gain.shape[1:-1], *self.network.grid))
+
+    def _below(self, gain):
+        """Whether the best of gains `(..., cells)` is under the bound to stop at."""
+        bound = -1.0 if self.stop_gain is None else self.stop_gain
+        return ops.max(gain, axis=-1) < bound
+
+    def _first_state(self, batch_size):
+        context = {"images": tf.zeros((batch_size, 1, 1, 1))}
+        return {
+            "network": self.network.initial_state(context),
+            "seed": tf.zeros((batch_size,), tf.int64),
+            "step": tf.zeros((batch_size,), tf.int32),
+        }
+
+    def _flat(self, state):
+        """The state as a flat dictionary of tensors."""
+        return {
+            "_".join(["state", *map(str, path)]): value
+            for path, value in keras.tree.flatten_with_path(state)
+        }
+
+    def _unflat(self, flat):
+        template = self._first_state(1)
+        return keras.tree.pack_sequence_as(
+            template, [flat[name] for name in self._flat(template)]
+        )
+
+    def write(self, folder):
+        """Writes the SavedModel."""
+        archive = keras.export.ExportArchive()
+        archive.track(self.network)
+        for name, function in self.signatures.items():
+            function.get_concrete_function()  # Only what is traced can be added.
+            archive.add_endpoint(name, function)
+        archive.write_out(str(folder), verbose=False)
+
+    def answer(self, name, inputs):
+        """Answers a request in memory, as arrays."""
+        function = self.signatures[name]
+        specs = function.input_signature
+        answers = function(*(tf.constant(inputs[spec.name]) for spec in specs))
+        arrays = {key: np.asarray(value) for key, value in answers.items()}
+        # Strings as bytes of one length, which a file can hold.
+        return {
+            key: value.astype("S") if value.dtype == object else value
+            for key, value in arrays.items()
+        }
+
+    def examples(self):
+        """Requests for every signature, name -> list of dictionaries of arrays."""
+        draw = np.random.default_rng(0)
+        height, width, channels = self.image_shape
+        requests = {name: [] for name in self.signatures}
+        for batch in _CHECKED_BATCHES:
+            pixels = draw.integers(0, 256, (batch, *self.image_shape), dtype=np.uint8)
+            images = (pixels / 255.0).astype("float32")
+            seed = np.arange(batch, dtype="int64")
+            encoded = [tf.io.encode_png(image).numpy() for image in _drawable(pixels)]
+            requests["serving_default"].append({"images": images})
+            requests["classify_uint8"].append({"images": pixels})
+            requests["classify_seeded"].append({"images": images, "seed": seed})
+            requests["classify_encoded"].append({"image_bytes": np.array(encoded)})
+            requests["start"].append({"seed": seed})
+            started = self.answer("start", {"seed": seed})
+            location = started["location"]
+            requests["sense"].append({"images": images, "location": location})
+            sensed = self.answer("sense", {"images": images, "location": location})
+            requests["look"].append({**started, "glimpse": sensed["glimpse"]})
+        return requests
+
+    def preprocessing(self):
+        """What a client has to know, as plain values."""
+        return {
+            "image_shape": self.image_shape,
+            "pixels": "float32 in [0, 1], or uint8 for classify_uint8",
+            "encoded": "JPEG or PNG; cropped around the centre to the ratio of the "
+            "image shape, resized with antialiased bilinear interpolation",
+            "glimpse_shape": self.glimpse_shape,
+            "glimpse_sides": self.network.glimpse_sides,
+            "num_glimpses": self.num_glimpses,
+            "mc_samples": self.mc_samples,
+            "stop_gain": self.stop_gain,
+            "locations": "(x, y) in [-1, 1]; (-1, -1) is the top-left corner",
+        }
+
+
+def decode(content, size, channels):
+    """Decodes a JPEG or PNG as `data.decode_image` does, in the graph.
+
+    Cropped around the centre, resized with antialiasing; transparency is laid on white.
+    EXIF rotation is not applied.
+
+    Args:
+        content: String tensor, one file.
+        size: `(height, width)`.
+        channels: 1 or 3.
+
+    Returns:
+        Tensor `(height, width, channels)`, uint8.
+    """
+    colours = tf.cond(
+        tf.io.is_jpeg(content),
+        lambda: tf.io.decode_jpeg(content, 3, dct_method="INTEGER_ACCURATE"),
+        lambda: _on_white(tf.io.decode_png(content, 4)),
+    )
+    if channels == 1:
+        colours = tf.image.rgb_to_grayscale(colours)
+    height, width = size
+    shape = tf.cast(tf.shape(colours)[:2], tf.float32)
+    wanted = tf.constant([height, width], tf.float32)
+    scale = tf.reduce_min(shape / wanted)
+    crop = tf.maximum(tf.cast(tf.round(scale * wanted), tf.int32), 1)
+    start = (tf.shape(colours)[:2] - crop) // 2
+    cropped = tf.slice(
+        colours, [start[0], start[1], 0], [crop[0], crop[1], colours.shape[-1]]
+    )
+    resized = tf.image.resize(cropped, size, "bilinear", antialias=True)
+    resized = tf.cast(tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.uint8)
+    return tf.ensure_shape(resized, (height, width, channels))
+
+
+def _on_white(pixels):
+    alpha = tf.cast(pixels[..., 3:], tf.float32) / 255.0
+    colours = tf.cast(pixels[..., :3], tf.float32)
+    return tf.cast(tf.round(colours * alpha + 255.0 * (1.0 - alpha)), tf.uint8)
+
+
+def _as_floats(images):
+    is_bytes = not keras.backend.is_float_dtype(images.dtype)
+    return tf.cast(images, tf.float32) / 255.0 if is_bytes else images
+
+
+def _drawable(pixels):
+    """Pixels as a PNG can hold them."""
+    return pixels if pixels.shape[-1] in (1, 3, 4) else pixels[..., :1]
+
+
+def _key(seed, copy):
+    """Seeds `(batch, 2)` of the copies of examples with seeds `(batch,)`."""
+    low = tf.cast(tf.math.floormod(seed, 2**31 - 1), tf.int32)
+    return tf.stack([low, tf.fill(tf.shape(low), copy)], axis=-1)
+
+
+def _check(version, examples, answers, aside):
+    """Compares the written model with the one in memory, in a process of its own."""
+    requests = aside / "requests.npz"
+    check.save_requests(requests, examples, answers)
+    done = subprocess.run(
+        [sys.executable, "-I", check.__file__, str(version), str(requests)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    if done.returncode:
+        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1]
+        raise InputError(f"the exported model does not answer as it should: {last}")
+
+
+def _claim_version(version, output):
+    """Gives a finished version the next free number, whoever else is exporting."""
+    taken = [int(path.name) for path in output.iterdir() if path.name.isdigit()]
+    for number in itertools.count(max(taken, default=0) + 1):
+        path = output / str(number)
+        try:
+            # Fails on a folder that is not empty, so that none is ever replaced.
+            os.rename(version, path)
+        except OSError:
+            if not path.exists():
+                raise
+        else:
+            return path

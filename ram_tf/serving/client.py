@@ -1,0 +1,218 @@
+"""Clients of TensorFlow Serving, and looking through them one glimpse at a time."""
+
+import base64
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import numpy as np
+
+from ram_tf.errors import InputError
+
+
+class GrpcClient:
+    """Asks a model over gRPC.
+
+    Args:
+        address: `host:port`.
+        model: Name of the model.
+        timeout: Seconds for one request.
+    """
+
+    def __init__(self, address, model, timeout=60.0):
+        import grpc
+        from tensorflow_serving.apis import prediction_service_pb2_grpc
+
+        # Whole images travel both ways.
+        options = [("grpc.max_receive_message_length", -1)]
+        self.channel = grpc.insecure_channel(address, options)
+        self.stub = prediction_service_pb2_grpc.PredictionServiceStub(self.channel)
+        self.model = model
+        self.timeout = timeout
+
+    def call(self, signature, inputs):
+        """Calls a signature.
+
+        Args:
+            signature: Its name.
+            inputs: Dictionary of arrays; strings as arrays of bytes.
+
+        Returns:
+            Dictionary of arrays.
+
+        Raises:
+            InputError: If the server refuses or cannot be reached.
+        """
+        import grpc
+        import tensorflow as tf
+        from tensorflow_serving.apis import predict_pb2
+
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name = self.model
+        request.model_spec.signature_name = signature
+        for name, value in inputs.items():
+            request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+        try:
+            answer = self.stub.Predict(request, timeout=self.timeout)
+        except grpc.RpcError as error:
+            raise InputError(
+                f"the server answered {error.code().name}: {error.details()}"
+            ) from error
+        return {name: tf.make_ndarray(value) for name, value in answer.outputs.items()}
+
+    def image_shape(self):
+        """Returns (height, width, channels) of the images that the model takes."""
+        from tensorflow_serving.apis import get_model_metadata_pb2
+
+        request = get_model_metadata_pb2.GetModelMetadataRequest()
+        request.model_spec.name = self.model
+        request.metadata_field.append("signature_def")
+        answer = self.stub.GetModelMetadata(request, timeout=self.timeout)
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        answer.metadata["signature_def"].Unpack(signatures)
+        images = signatures.signature_def["serving_default"].inputs["images"]
+        return tuple(dim.size for dim in images.tensor_shape.dim)[1:]
+
+
+class RestClient:
+    """Asks a model over HTTP; see `GrpcClient`."""
+
+    def __init__(self, address, model, timeout=60.0):
+        self.url = f"http://{address}/v1/models/{model}"
+        self.timeout = timeout
+
+    def call(self, signature, inputs):
+        body = {
+            "signature_name": signature,
+            "inputs": {name: _as_json(value) for name, value in inputs.items()},
+        }
+        outputs = self._open(f"{self.url}:predict", json.dumps(body).encode())
+        # Every signature of ours has several outputs, so they have their names.
+        return {name: np.array(value) for name, value in outputs["outputs"].items()}
+
+    def image_shape(self):
+        metadata = self._open(f"{self.url}/metadata")["metadata"]["signature_def"]
+        images = metadata["signature_def"]["serving_default"]["inputs"]["images"]
+        return tuple(int(dim["size"]) for dim in images["tensor_shape"]["dim"])[1:]
+
+    def _open(self, url, body=None):
+        try:
+            with urllib.request.urlopen(url, body, self.timeout) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            text = error.read().decode(errors="replace")
+            raise InputError(f"the server answered {error.code}: {text}") from error
+        except urllib.error.URLError as error:
+            raise InputError(f"no server at {url}: {error.reason}.") from error
+
+
+def _as_json(value):
+    value = np.asarray(value)
+    if value.dtype.kind not in "SO":
+        return value.tolist()
+    return [{"b64": base64.b64encode(item).decode()} for item in value.tolist()]
+
+
+def drive(client, sensor, num_glimpses, seed=0):
+    """Looks through the step service, for sensors that can only be pointed.
+
+    Args:
+        client: A `GrpcClient` or `RestClient`.
+        sensor: Function `(x, y) -> glimpse`, an array as `look` takes it, without the
+            batch dimension. Nothing else is seen.
+        num_glimpses: Int, the most to take; a model that stops by itself takes fewer.
+        seed: Int.
+
+    Yields:
+        After each glimpse what `look` answered, without the batch dimension, with
+        `looked_at` `(2,)` and `glimpse` beside it.
+    """
+    state = client.call("start", {"seed": np.array([seed], np.int64)})
+    for _ in range(num_glimpses):
+        location = np.asarray(state["location"], np.float32)
+        glimpse = np.asarray(sensor(location[0]), np.float32)
+        answer = client.call("look", {**_typed(state), "glimpse": glimpse[None]})
+        yield {
+            **{name: value[0] for name, value in answer.items()},
+            "looked_at": location[0],
+            "glimpse": glimpse,
+        }
+        if np.any(answer.get("stop", False)):
+            return
+        state = {
+            name: value
+            for name, value in answer.items()
+            if name == "location" or name.startswith("state_")
+        }
+
+
+def _typed(state):
+    """JSON knows no 32-bit numbers."""
+    kinds = {"f": np.float32, "b": np.bool_}
+    return {
+        name: value
+        if value.dtype.kind == "i"
+        else value.astype(kinds[value.dtype.kind], copy=False)
+        for name, value in state.items()
+    }
+
+
+def load_test(make_client, good, bad, seconds, num_clients):
+    """Sends good and bad requests from many clients and checks every answer.
+
+    Args:
+        make_client: Function that returns a new client.
+        good: List of `(signature, inputs)`. What they answer alone, before, is what
+            they must answer.
+        bad: List of `(signature, inputs)` that must be refused.
+        seconds: Float.
+        num_clients: Int.
+
+    Returns:
+        Dictionary: `answered`, `refused`, `wrong` (an answer that differs, or a bad
+        request that was not refused), `lost` (good requests without an answer), and
+        `p50_ms` and `p99_ms` of the answered ones.
+    """
+    alone = make_client()
+    expected = [alone.call(*request) for request in good]
+    counts = dict.fromkeys(("answered", "refused", "wrong", "lost"), 0)
+    latencies, lock = [], threading.Lock()
+    end = time.monotonic() + seconds
+
+    def work(number):
+        client, draw = make_client(), np.random.default_rng(number)
+        while time.monotonic() < end:
+            index = int(draw.integers(len(good) + len(bad)))
+            is_good = index < len(good)
+            request = good[index] if is_good else bad[index - len(good)]
+            started = time.perf_counter()
+            try:
+                answer = client.call(*request)
+            except InputError:
+                kind = "lost" if is_good else "refused"
+            else:
+                right = is_good and _same(expected[index], answer)
+                kind = "answered" if right else "wrong"
+            with lock:
+                counts[kind] += 1
+                if kind == "answered":
+                    latencies.append(time.perf_counter() - started)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(num_clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    p50, p99 = np.percentile(latencies or [0.0], [50, 99])
+    return {**counts, "p50_ms": 1e3 * float(p50), "p99_ms": 1e3 * float(p99)}
+
+
+def _same(expected, answer):
+    return expected.keys() == answer.keys() and all(
+        np.allclose(value, answer[name], rtol=1e-4, atol=1e-4)
+        if value.dtype.kind == "f"
+        else np.array_equal(value, answer[name])
+        for name, value in expected.items()
+    )

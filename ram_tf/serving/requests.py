@@ -1,0 +1,127 @@
+"""What `tools/serve_client.py` does with files: classify, look step by step, load."""
+
+import csv
+import pathlib
+import sys
+
+import numpy as np
+
+from ram_tf import data, visualization
+from ram_tf.errors import InputError
+from ram_tf.serving.client import drive, load_test
+
+_BATCH = 32
+
+
+def classify(client, paths, file=sys.stdout):
+    """Writes a row of CSV for each image file: class, probability, where it looked."""
+    files = data.find_images(paths)
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(("file", "class", "probability", "locations"))
+    for start in range(0, len(files), _BATCH):
+        batch = files[start : start + _BATCH]
+        answer = client.call("classify_encoded", {"image_bytes": _contents(batch)})
+        rows = zip(
+            batch, answer["labels"], answer["probabilities"], answer["locations"]
+        )
+        for path, label, probabilities, places in rows:
+            looked = " ".join(f"({x:.3f},{y:.3f})" for x, y in places + 0.0)
+            writer.writerow((path, _text(label), f"{max(probabilities):.4f}", looked))
+
+
+def step(client, paths, num_glimpses, seed=0, output=None, report=print):
+    """Looks at one image through the step service, reports each step and draws it."""
+    if len(paths) != 1:
+        raise InputError(f"--step looks at one image, got {len(paths)}.")
+    height, width, channels = client.image_shape()
+    path = pathlib.Path(paths[0])
+    pixels = data.decode_image(path.read_bytes(), str(path), (height, width), channels)
+    images = pixels[None].astype("float32") / np.float32(255)
+    boxes = []
+
+    def sensor(location):
+        inputs = {"images": images, "location": location[None]}
+        sensed = client.call("sense", inputs)
+        boxes.append(sensed["boxes"][0])
+        return sensed["glimpse"][0]
+
+    steps = []
+    for answer in drive(client, sensor, num_glimpses, seed):
+        steps.append(answer)
+        x, y = answer["looked_at"]
+        gain = ""
+        if "information_gain" in answer:
+            gain = f", best gain left {np.max(answer['information_gain']):.4f} nats"
+        report(
+            f"glimpse {len(steps)} at ({x:.3f},{y:.3f}): {_text(answer['labels'])} "
+            f"{np.max(answer['probabilities']):.1%}{gain}"
+        )
+    if output:
+        names = [str(index) for index in range(len(steps[0]["probabilities"]))]
+        best = int(np.argmax(steps[-1]["probabilities"]))
+        names[best] = _text(steps[-1]["labels"])
+        visualization.plot_recording(
+            _recording(images, steps, boxes), pathlib.Path(output), names
+        )
+        report(f"wrote {output}, and its numbers beside it as .npz")
+
+
+def load(connect, paths, seconds, num_clients, report=print):
+    """Sends good and bad requests from many clients at once and reports the outcome."""
+    client = connect()
+    shape = client.image_shape()
+    draw = np.random.default_rng(0)
+    images = draw.random((17, *shape), "float32")
+    good = [
+        ("serving_default", {"images": images[:1]}),
+        ("serving_default", {"images": images}),
+        ("classify_uint8", {"images": (255 * images[:1]).astype(np.uint8)}),
+        ("classify_seeded", {"images": images[:2], "seed": np.array([3, 4])}),
+        ("start", {"seed": np.array([5])}),
+    ]
+    bad = [
+        ("serving_default", {"images": images[:, 1:]}),
+        ("serving_default", {"images": images[0]}),
+        ("serving_default", {"pixels": images}),
+        ("classify_encoded", {"image_bytes": np.array([b"\x89PNG cut"], object)}),
+        ("no_such_signature", {"images": images}),
+    ]
+    if paths:
+        contents = _contents(data.find_images(paths)[:_BATCH])
+        good.append(("classify_encoded", {"image_bytes": contents}))
+        cut = np.array([contents[0][: len(contents[0]) // 2]], object)
+        bad.append(("classify_encoded", {"image_bytes": cut}))
+    result = load_test(connect, good, bad, seconds, num_clients)
+    report(
+        f"{num_clients} clients, {seconds:g} s: {result['answered']} good requests "
+        f"answered, {result['refused']} bad ones refused, {result['wrong']} wrong "
+        f"answers, {result['lost']} lost; latency p50 {result['p50_ms']:.1f} ms, p99 "
+        f"{result['p99_ms']:.1f} ms"
+    )
+    return result
+
+
+def _recording(images, steps, boxes):
+    """What `visualization` draws, from the answers of the step service."""
+    gathered = {
+        "images": images,
+        "locations": np.stack([each["looked_at"] for each in steps])[None],
+        "boxes": np.stack(boxes)[None],
+        "probabilities": np.stack([each["probabilities"] for each in steps])[None],
+        # The pictures draw what a model receives, in its own range.
+        "glimpses": 2 * np.stack([each["glimpse"] for each in steps])[None] - 1,
+    }
+    if "information_gain" in steps[0] and len(steps) > 1:
+        gain = np.stack([each["information_gain"] for each in steps[:-1]])[None]
+        gathered["gain"] = np.where(gain < 0, -np.inf, gain)
+    return gathered
+
+
+def _contents(files):
+    contents = np.empty((len(files),), object)
+    contents[:] = [pathlib.Path(path).read_bytes() for path in files]
+    return contents
+
+
+def _text(label):
+    return label.decode() if isinstance(label, bytes) else str(label)
