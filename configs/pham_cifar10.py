@@ -21,6 +21,7 @@ def get_config():
             "augment": True,
         }
     )
+    config.model.glimpse_size = 8
     config.model.feature_units = 128
     config.model.latent_units = 256
     config.model.hidden_units = 512
@@ -42,4 +43,5 @@ def get_config():
     config.phases.third.epochs = None
     config.train.checkpoint_every_steps = 1000
     config.eval.batch_size = 50
+    config.eval.seeds = 3
     return config

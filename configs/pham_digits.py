@@ -1,7 +1,7 @@
-"""PHAM on the digits that ship with scikit-learn, dropped on a 32x32 canvas.
+"""PHAM on the digits that ship with scikit-learn, dropped on a 16x16 canvas.
 
-1,797 handwritten digits of 8x8 pixels, enlarged to 20x20 and dropped at a random place
-on a 32x32 canvas. The model chooses among 49 overlapping patches of 8x8 pixels.
+1,797 handwritten digits of 8x8 pixels, enlarged to 10x10 and dropped at a random place
+on a 16x16 canvas. The model chooses among 49 overlapping patches of 4x4 pixels.
 
 Rangrej and Clark 2021, arXiv 2111.07534, with smaller parts.
 
@@ -21,14 +21,14 @@ def get_config():
             "datapath": config_dict.placeholder(str),
             "validation_fraction": 0.1,
             "seed": 0,
-            "digit_size": 20,
-            "canvas": (32, 32),
+            "digit_size": 10,
+            "canvas": (16, 16),
             "test_places": 4,
         }
     )
     config.model = config_dict.ConfigDict(
         {
-            "glimpse_size": 8,
+            "glimpse_size": 4,
             "feature_units": 32,
             "latent_units": 32,
             "hidden_units": 128,
@@ -49,7 +49,7 @@ def get_config():
         {
             "first": {
                 "weights": {"classification": 1.0},
-                "epochs": 12,
+                "epochs": 20,
                 "steps_per_epoch": config_dict.placeholder(int),
                 "learning_rate": config_dict.placeholder(float),
                 "monitor": "val_accuracy",
@@ -57,7 +57,7 @@ def get_config():
             },
             "second": {
                 "weights": {"kl": 1.0, "reconstruction": 1.0},
-                "epochs": 10,
+                "epochs": 8,
                 "steps_per_epoch": config_dict.placeholder(int),
                 "learning_rate": config_dict.placeholder(float),
                 "monitor": "val_loss",
@@ -98,7 +98,7 @@ def get_config():
             "max_examples": config_dict.placeholder(int),
             "mc_samples": 1,
             "validation_mc_samples": 1,
-            "seeds": 3,
+            "seeds": 1,
             "policies": ("learned", "random", "center", "oracle"),
         }
     )

@@ -11,6 +11,7 @@ _HOMES = {
     "RAM": "ram_tf.models",
     "Phase": "ram_tf.phases",
     "Trainer": "ram_tf.training",
+    "export": None,
     "layers": None,
     "objectives": None,
     "ops": None,

@@ -25,6 +25,7 @@ ALLOWED = {
     "evaluation": (*LOW, "metrics", "models"),
     "reports": ("metrics", "policies"),
     "training": (*LOW, "files", "models", "phases", "metrics", "visualization"),
+    "serving": ("errors", "files", "data", "visualization"),
     "command": ("errors",),
 }
 MAY_SEE_A_CONFIG = {"experiment", "trained", "tuning", "command"}

@@ -82,12 +82,29 @@ class PartialVae(keras.layers.Layer):
 
     @property
     def initialized(self):
-        """Whether the flow was initialised from data; always, if there is none."""
-        return self.posterior.initialized
+        """Whether the flow and the variance were initialised from data."""
+        return self.posterior.initialized and self._variance_is_set
 
-    def initialize(self, hidden, noise):
-        """Initialises the flow from a batch, once: see `SplineFlow.initialize`."""
+    @property
+    def _variance_is_set(self):
+        return float(ops.convert_to_tensor(self.log_variance)) != 0.0
+
+    def initialize(self, hidden, noise, features):
+        """Initialises the flow and the variance from a first batch, each once.
+
+        The variance starts as that of the features, where a decoder that knows nothing
+        is calibrated. From 0 it takes tens of thousands of steps to get there, and
+        imagines too little variety until then.
+
+        Args:
+            hidden: Tensor `(batch, units)`.
+            noise: Tensor `(batch, samples, latent_units)`, standard normal draws.
+            features: Tensor `(batch, feature_units)`, seen features.
+        """
         self.posterior.initialize(hidden, noise)
+        if not self._variance_is_set:
+            variance = ops.mean(ops.var(ops.cast(features, "float32"), axis=0))
+            self.log_variance.assign(ops.log(variance + 1e-6))
 
     def get_config(self):
         names = (

@@ -272,7 +272,7 @@ class PHAM(AttentionModel):
         return box[..., None, :]
 
     def initialize(self, images, policy, num_glimpses, seed):
-        """Initialises the flow from a first batch of images; once, whoever asks.
+        """Initialises flow and variance from a first batch of images; once, whoever asks.
 
         Args:
             images: Tensor `(batch, height, width, channels)`.
@@ -286,7 +286,8 @@ class PHAM(AttentionModel):
         hidden = ops.reshape(looked.hidden, (-1, self.hidden_units))
         shape = (len(hidden), 1, self.latent_units)
         noise = random.normal(shape, random.fold_in(seed, 0))
-        self.partial_vae.initialize(hidden, noise)
+        features = ops.reshape(looked.extras["features"], (-1, self.feature_units))
+        self.partial_vae.initialize(hidden, noise, features)
 
     def _first_pixels(self, locations):
         """(row, column) of the first pixel at locations (x, y), inside the image."""
