@@ -598,8 +598,11 @@ def test_options_that_cannot_be_meant_are_refused(options):
         models.PHAM(3, **options)
 
 
-def test_the_flow_is_initialised_once_and_its_state_is_saved(tmp_path):
-    network = make_network(spread=0.0)
+@pytest.mark.parametrize("num_flows", [0, 1])
+def test_flow_and_variance_are_initialised_once_and_its_state_is_saved(
+    tmp_path, num_flows
+):
+    network = make_network(spread=0.0, num_flows=num_flows)
     policy = policies.RandomCells(repeat=True)
     assert not network.partial_vae.initialized
     fresh = weights_of(network)
@@ -609,14 +612,22 @@ def test_the_flow_is_initialised_once_and_its_state_is_saved(tmp_path):
     changed = [
         v.path for v, a, b in zip(network.weights, fresh, once) if (a != b).any()
     ]
-    assert changed and all("partial_vae/posterior/flow" in path for path in changed)
+    flow = [path for path in changed if "partial_vae/posterior/flow" in path]
+    assert bool(flow) == bool(num_flows)
+    (other,) = set(changed) - set(flow)
+    assert other.endswith("partial_vae/log_variance")
+    looked = network(IMAGES, policy=policy, num_glimpses=3, seed=SEED)
+    features = np.asarray(looked.extras["features"]).reshape(-1, 6)
+    np.testing.assert_allclose(
+        network.partial_vae.log_variance, np.log(features.var(0).mean()), rtol=1e-3
+    )
     network.initialize(1 - IMAGES, policy, 3, random.make_seed(9))
     assert_equal_weights(once, weights_of(network))
 
     optimizer = keras.optimizers.SGD()
     optimizer.build(network.trainable_variables)
     save_checkpoint(tmp_path / "last", network, optimizer, {})
-    again = make_network(spread=0.0)
+    again = make_network(spread=0.0, num_flows=num_flows)
     load_weights(again, tmp_path / "last")
     assert again.partial_vae.initialized
     again.initialize(1 - IMAGES, policy, 3, random.make_seed(9))

@@ -87,7 +87,7 @@ class PartialVae(keras.layers.Layer):
 
     @property
     def _variance_is_set(self):
-        return float(ops.convert_to_tensor(self.log_variance)) != 0.0
+        return bool(self.log_variance.numpy() != 0.0)
 
     def initialize(self, hidden, noise, features):
         """Initialises the flow and the variance from a first batch, each once.

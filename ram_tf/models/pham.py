@@ -272,7 +272,7 @@ class PHAM(AttentionModel):
         return box[..., None, :]
 
     def initialize(self, images, policy, num_glimpses, seed):
-        """Initialises flow and variance from a first batch of images; once, whoever asks.
+        """Initialises flow and variance from a first batch, once, whoever asks.
 
         Args:
             images: Tensor `(batch, height, width, channels)`.

@@ -59,6 +59,7 @@ def differences(expected, got):
 
 
 def main(version, requests):
+    """Answers the requests; exits with a line about the first that differs."""
     for name in _ABSENT:
         sys.modules[name] = None
     import tensorflow as tf

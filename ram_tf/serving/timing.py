@@ -17,6 +17,7 @@ BATCH = 64
 
 
 def main(version, cores, repeats):
+    """Prints the figures of one version on so many cores."""
     available = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, available[: int(cores)])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

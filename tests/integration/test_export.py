@@ -3,6 +3,8 @@
 import io
 import json
 import pathlib
+import re
+import signal
 import subprocess
 import sys
 
@@ -551,19 +553,17 @@ def test_a_user_serves_and_asks(models, images, trained_runs, start, succeed, tm
         "--port=0",
         "--rest_api_port=0",
     )
-    line = server.process.stdout.readline()
-    grpc_port, rest_port = (
-        word.split("localhost:")[1].split()[0].strip(";,")
-        for word in line.split("on ")[1:]
-    )
-    ask = ("tools/serve_client.py", "--model=ram")
-    by_grpc = succeed(*ask, f"--grpc=localhost:{grpc_port}", folder)
-    by_rest = succeed(*ask, f"--rest=localhost:{rest_port}", folder)
+    try:
+        line = server.process.stdout.readline()
+        grpc_port, rest_port = re.findall(r"localhost:(\d+)", line)
+        ask = ("tools/serve_client.py", "--model=ram")
+        by_grpc = succeed(*ask, f"--grpc=localhost:{grpc_port}", folder)
+        by_rest = succeed(*ask, f"--rest=localhost:{rest_port}", folder)
+    finally:
+        server.send(signal.SIGKILL).finish()
     assert by_grpc.out == by_rest.out
     local = succeed("tools/predict.py", f"--workdir={trained_runs['ram']}", folder)
     assert by_grpc.out == local.out
-    server.process.kill()
-    server.finish()
 
 
 def test_no_server_is_one_clear_line(refuse, tmp_path):
