@@ -264,13 +264,17 @@ class Served:
         if policy.deterministic:
             copies = 1
         repeated = repeat_examples(copies, images)[0]
-        seeds = tf.stack([_key(seed, copy) for copy in range(copies)], axis=1)
+        if policy.deterministic and not network.senses_noise:
+            seeds = random.make_seed(0)  # Unused; one an example would cost time.
+        else:
+            keys = [_key(seed, copy) for copy in range(copies)]
+            seeds = tf.reshape(tf.stack(keys, axis=1), (-1, 2))
         looked = rollout(
             network,
             policy,
             network.prepare(repeated),
             self.num_glimpses,
-            seed=tf.reshape(seeds, (-1, 2)),
+            seed=seeds,
         )
 
         def by_copy(tensor):

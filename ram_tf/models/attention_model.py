@@ -16,6 +16,7 @@ class AttentionModel(keras.Model):
     Attributes:
         glimpse_sides: Tuple of ints, sides in pixels of what one glimpse sees, finest
             scale first.
+        senses_noise: Boolean. Whether `sense` draws random numbers.
         recorded: Names of entries of the state, beside `hidden`, that a rollout keeps.
 
     Call arguments:
@@ -30,6 +31,7 @@ class AttentionModel(keras.Model):
     """
 
     glimpse_sides = ()
+    senses_noise = False
     recorded = ()
 
     def prepare(self, images, training=False):

@@ -78,6 +78,10 @@ class RAM(AttentionModel):
     def glimpse_sides(self):
         return self.retina.patch_sides
 
+    @property
+    def senses_noise(self):
+        return self.retina.padding != "zeros"
+
     def build(self, input_shape):
         glimpses_shape = self.retina.compute_output_shape(input_shape, (None, 2))
         features_shape = self.glimpse_network.compute_output_shape(

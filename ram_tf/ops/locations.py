@@ -45,6 +45,8 @@ def uniform_locations(shape, seed, fraction=1.0):
     Returns:
         Float32 tensor `(*shape, 2)`.
     """
+    if fraction == 0.0:  # Nothing is drawn.
+        return ops.zeros((*shape, 2))
     return fraction * random.uniform((*shape, 2), seed, -1.0, 1.0)
 
 

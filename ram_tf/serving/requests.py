@@ -25,7 +25,7 @@ def classify(client, paths, file=sys.stdout):
             batch, answer["labels"], answer["probabilities"], answer["locations"]
         )
         for path, label, probabilities, places in rows:
-            looked = " ".join(f"({x:.3f},{y:.3f})" for x, y in places + 0.0)
+            looked = " ".join(f"({x:.3f},{y:.3f})" for x, y in places.round(3) + 0.0)
             writer.writerow((path, _text(label), f"{max(probabilities):.4f}", looked))
 
 
@@ -48,7 +48,7 @@ def step(client, paths, num_glimpses, seed=0, output=None, report=print):
     steps = []
     for answer in drive(client, sensor, num_glimpses, seed):
         steps.append(answer)
-        x, y = answer["looked_at"]
+        x, y = answer["looked_at"].round(3) + 0.0  # No "-0.000".
         gain = ""
         if "information_gain" in answer:
             gain = f", best gain left {np.max(answer['information_gain']):.4f} nats"
