@@ -88,7 +88,7 @@ def measure_export(folder, workdir, *, repeats=15, output=None, report=print):
         Dictionary of figures by name.
     """
     version = files.last_version(folder)
-    size = sum(f.stat().st_size for f in version.rglob("*") if f.is_file()) / 1e6
+    size = files.megabytes(version)
     results = {"megabytes": size}
     report(f"{version}: {size:.1f} MB")
     cores = len(os.sched_getaffinity(0))

@@ -73,10 +73,9 @@ def export(
         _check(version, examples, answers, aside)
         path = _claim_version(version, output)
     files.write_models_config(output)
-    megabytes = sum(f.stat().st_size for f in path.rglob("*") if f.is_file()) / 1e6
     report(
-        f"wrote {path}: {megabytes:.1f} MB, signatures {', '.join(sorted(examples))}; "
-        "reloaded without this package and compared"
+        f"wrote {path}: {files.megabytes(path):.1f} MB, signatures "
+        f"{', '.join(sorted(examples))}; reloaded without this package and compared"
     )
     for line in files.how_to_serve(output):
         report(line)

@@ -34,7 +34,7 @@ def save_requests(path, examples, answers):
 def load_requests(path):
     """Reads them back: (signature, inputs, outputs) of each request."""
     requests = {}
-    with np.load(path, allow_pickle=True) as file:
+    with np.load(path) as file:
         for key in file.files:
             name, index, kind, tensor = key.split("/")
             request = requests.setdefault((name, index), {"input": {}, "output": {}})

@@ -10,6 +10,7 @@ import urllib.request
 import numpy as np
 
 from ram_tf.errors import InputError
+from ram_tf.serving.check import differences
 
 
 class GrpcClient:
@@ -193,7 +194,7 @@ def load_test(make_client, good, bad, seconds, num_clients):
             except InputError:
                 kind = "lost" if is_good else "refused"
             else:
-                right = is_good and _same(expected[index], answer)
+                right = is_good and not any(differences(expected[index], answer))
                 kind = "answered" if right else "wrong"
             with lock:
                 counts[kind] += 1
@@ -207,12 +208,3 @@ def load_test(make_client, good, bad, seconds, num_clients):
         thread.join()
     p50, p99 = np.percentile(latencies or [0.0], [50, 99])
     return {**counts, "p50_ms": 1e3 * float(p50), "p99_ms": 1e3 * float(p99)}
-
-
-def _same(expected, answer):
-    return expected.keys() == answer.keys() and all(
-        np.allclose(value, answer[name], rtol=1e-4, atol=1e-4)
-        if value.dtype.kind == "f"
-        else np.array_equal(value, answer[name])
-        for name, value in expected.items()
-    )

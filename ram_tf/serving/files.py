@@ -60,6 +60,12 @@ def last_version(folder):
     return max(versions, key=lambda path: int(path.name))
 
 
+def megabytes(version):
+    """Returns the size of a version's files in megabytes."""
+    paths = pathlib.Path(version).rglob("*")
+    return sum(path.stat().st_size for path in paths if path.is_file()) / 1e6
+
+
 def write_models_config(output):
     """Writes `models.config` beside the models: every one there with a version."""
     root = pathlib.Path(output).resolve().parent
