@@ -29,15 +29,10 @@ def shared_strategy(name):
 
 
 @dataclasses.dataclass(frozen=True)
-class NoiseFromTheState:
+class NoiseFromTheState(policies.Policy):
     """Stands in for the Gaussian: an image gets the same noise on any replica."""
 
     deterministic = True
-    count_last_action = False
-    unroll = True
-
-    def plan(self, network, context, state, num_glimpses, seed):
-        return None
 
     def start(self, network, context, state, *, seed, training):
         return models.Choice(tf.zeros_like(state["hidden"][:, :2]) + 0.2)
@@ -200,12 +195,10 @@ class NoiseFromTheHiddenState(models.PHAM):
 
 
 @dataclasses.dataclass(frozen=True)
-class CellsFromTheImage:
+class CellsFromTheImage(policies.Policy):
     """Stands in for random cells: an image gets the same ones on any replica."""
 
     deterministic = True
-    count_last_action = False
-    unroll = True
 
     def plan(self, network, context, state, num_glimpses, seed):
         pixels = tf.reshape(context["images"], (tf.shape(state["hidden"])[0], 48))

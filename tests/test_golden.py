@@ -34,20 +34,15 @@ def to_channels_last(images):
     return np.moveaxis(images, 1, -1)
 
 
-class RecordedPolicy:
+class RecordedPolicy(policies.Policy):
     """Starts where the recording started and adds the recorded noise."""
 
     deterministic = True
-
     count_last_action = True
-    unroll = True
 
     def __init__(self, start, noise):
         self.start_location = start
         self.noise = list(noise)
-
-    def plan(self, network, context, state, num_glimpses, seed):
-        return None
 
     def start(self, network, context, state, *, seed, training):
         return Choice(tf.constant(self.start_location))
@@ -164,12 +159,10 @@ def check_ram_model(golden):
         assert_close(gradient, convert(golden[f"grad/{name}"]), 1e-3, f"grad/{name}")
 
 
-class FixedPlan:
+class FixedPlan(policies.Policy):
     """Looks at given places."""
 
     deterministic = True
-    count_last_action = False
-    unroll = True
 
     def __init__(self, places):
         self.places = places

@@ -98,17 +98,12 @@ def test_an_image_is_seen_alike_alone_and_in_a_batch(name):
 
 
 @dataclasses.dataclass(frozen=True)
-class OneByOne:
+class OneByOne(policies.Policy):
     """Goes to given places without saying so beforehand."""
 
     places: typing.Any
     visits: list = dataclasses.field(default_factory=list)
     deterministic = True
-    count_last_action = False
-    unroll = True
-
-    def plan(self, network, context, state, num_glimpses, seed):
-        return None
 
     def start(self, network, context, state, *, seed, training):
         return models.Choice(self.places[:, 0])

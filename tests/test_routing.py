@@ -98,18 +98,13 @@ def test_a_head_that_is_not_detached_lets_reinforce_reach_the_core(term):
     assert reached(gradients_by_part(network, term)) == reaches
 
 
-class PolicyWithAWeight:
+class PolicyWithAWeight(policies.Policy):
     """Its places depend on a variable, and nothing but the loop stops the gradient."""
 
     deterministic = True
-    count_last_action = False
-    unroll = True
 
     def __init__(self, weight):
         self.weight = weight
-
-    def plan(self, network, context, state, num_glimpses, seed):
-        return None
 
     def start(self, network, context, state, *, seed, training):
         return models.Choice(self.weight + tf.zeros((len(state["hidden"]), 2)))

@@ -1,13 +1,4 @@
-"""Policies decide where to look. They may draw random numbers, never own weights.
-
-A policy has three methods. `plan(network, context, state, num_glimpses, seed)` returns
-all locations `(batch, glimpses, 2)` when they do not depend on what is seen, else
-`None`. `start` and `__call__`, of (network, context, state, seed, training), return a
-`Choice`: the first glimpse, and the next one. `deterministic` says that looking twice
-at one image gives the same places, `count_last_action` that the policy is asked after
-the last glimpse too, though no glimpse follows, and `unroll` that it is cheap: a policy
-that computes much is compiled once, in a loop, where no gradient is needed.
-"""
+"""Policies decide where to look."""
 
 from ram_tf.policies.cells import (
     CentralCells,
@@ -18,6 +9,7 @@ from ram_tf.policies.cells import (
 )
 from ram_tf.policies.gaussian import GaussianPolicy
 from ram_tf.policies.planned import CenterPolicy, RandomPolicy, RasterPolicy
+from ram_tf.policies.policy import Policy
 
 CONTROLS = {
     "random": RandomPolicy(),
@@ -33,6 +25,7 @@ __all__ = [
     "InformationGain",
     "Oracle",
     "PlannedAhead",
+    "Policy",
     "RandomCells",
     "RandomPolicy",
     "RasterPolicy",

@@ -15,10 +15,11 @@ from ram_tf.ops import (
     expected_information_gain,
     standard_normals,
 )
+from ram_tf.policies.policy import Policy, fixed_choice
 
 
 @dataclasses.dataclass(frozen=True)
-class RandomCells:
+class RandomCells(Policy):
     """Looks at cells drawn at random.
 
     Args:
@@ -26,9 +27,6 @@ class RandomCells:
     """
 
     repeat: bool = False
-    deterministic = False
-    count_last_action = False
-    unroll = True
 
     def plan(self, network, context, state, num_glimpses, seed):
         batch_size = ops.shape(state["hidden"])[0]
@@ -43,12 +41,10 @@ class RandomCells:
 
 
 @dataclasses.dataclass(frozen=True)
-class CentralCells:
+class CentralCells(Policy):
     """Looks at cells from the centre outwards, the first in reading order of equals."""
 
     deterministic = True
-    count_last_action = False
-    unroll = True
 
     def plan(self, network, context, state, num_glimpses, seed):
         distance = np.square(network.cell_locations).sum(axis=-1).round(6)
@@ -59,7 +55,7 @@ class CentralCells:
 
 
 @dataclasses.dataclass(frozen=True)
-class InformationGain:
+class InformationGain(Policy):
     """Looks where the class is expected to become clearest.
 
     Imagines the features of all cells from what was seen, and scores each cell by the
@@ -79,8 +75,6 @@ class InformationGain:
     num_samples: int = 20
     sampling: str = "random"
     first_location: tuple | None = None
-    deterministic = False
-    count_last_action = False
     unroll = False
 
     def __post_init__(self):
@@ -93,15 +87,11 @@ class InformationGain:
                 f"`sampling` must be one of {SAMPLINGS}. Received: {self.sampling!r}."
             )
 
-    def plan(self, network, context, state, num_glimpses, seed):
-        return None
-
     def start(self, network, context, state, *, seed, training):
-        batch_size = ops.shape(state["hidden"])[0]
         if self.first_location is not None:
-            place = ops.convert_to_tensor(self.first_location, dtype="float32")
-            return Choice(ops.broadcast_to(place, (batch_size, 2)))
+            return fixed_choice(self.first_location, state)
         # The cell that `RandomCells` begins with.
+        batch_size = ops.shape(state["hidden"])[0]
         cell = _shuffled_cells(network, batch_size, 1, seed)[:, 0]
         return Choice(ops.take(network.cell_locations, cell, axis=0))
 
@@ -119,7 +109,7 @@ class InformationGain:
 
 
 @dataclasses.dataclass(frozen=True)
-class Oracle:
+class Oracle(Policy):
     """Information gain with the true features of all cells instead of imagined ones.
 
     Sees the whole image, which no policy may: what one step of lookahead could reach if
@@ -130,10 +120,7 @@ class Oracle:
     """
 
     first_location: tuple | None = None
-    deterministic = False
-    count_last_action = False
     unroll = False
-    plan = InformationGain.plan
     start = InformationGain.start
 
     def __call__(self, network, context, state, *, seed, training):
@@ -142,7 +129,7 @@ class Oracle:
 
 
 @dataclasses.dataclass(frozen=True)
-class PlannedAhead:
+class PlannedAhead(Policy):
     """Takes another policy's whole path first, in inference mode and without gradients.
 
     Then the glimpses of a training step are known beforehand: they are encoded in one
@@ -152,9 +139,7 @@ class PlannedAhead:
         policy: The policy that chooses.
     """
 
-    policy: object
-    count_last_action = False
-    unroll = True
+    policy: Policy
 
     @property
     def deterministic(self):

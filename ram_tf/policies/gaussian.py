@@ -4,10 +4,11 @@ from keras import ops
 
 from ram_tf.models.outputs import Choice
 from ram_tf.ops import uniform_locations
+from ram_tf.policies.policy import Policy, fixed_choice
 
 
 @dataclasses.dataclass(frozen=True)
-class GaussianPolicy:
+class GaussianPolicy(Policy):
     """Asks the network's Gaussian location head.
 
     Args:
@@ -23,20 +24,15 @@ class GaussianPolicy:
     first_fraction: float = 1.0
     first_location: tuple | None = None
     count_last_action: bool = False
-    unroll = True
 
     @property
     def deterministic(self):
         return not self.sample
 
-    def plan(self, network, context, state, num_glimpses, seed):
-        return None
-
     def start(self, network, context, state, *, seed, training):
-        batch_size = ops.shape(state["hidden"])[0]
         if self.first_location is not None:
-            place = ops.convert_to_tensor(self.first_location, dtype="float32")
-            return Choice(ops.broadcast_to(place, (batch_size, 2)))
+            return fixed_choice(self.first_location, state)
+        batch_size = ops.shape(state["hidden"])[0]
         fraction = self.first_fraction if self.sample else 0.0
         return Choice(uniform_locations((batch_size,), seed, fraction))
 

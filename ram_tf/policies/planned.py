@@ -5,16 +5,14 @@ import dataclasses
 from keras import ops
 
 from ram_tf.ops import raster_locations, uniform_locations
+from ram_tf.policies.policy import Policy
 
 
 @dataclasses.dataclass(frozen=True)
-class RandomPolicy:
+class RandomPolicy(Policy):
     """Looks at places drawn uniformly from the centred `fraction` of the image."""
 
     fraction: float = 1.0
-    deterministic = False
-    count_last_action = False
-    unroll = True
 
     def plan(self, network, context, state, num_glimpses, seed):
         batch_size = ops.shape(state["hidden"])[0]
@@ -22,12 +20,10 @@ class RandomPolicy:
 
 
 @dataclasses.dataclass(frozen=True)
-class CenterPolicy:
+class CenterPolicy(Policy):
     """Looks at the centre again and again."""
 
     deterministic = True
-    count_last_action = False
-    unroll = True
 
     def plan(self, network, context, state, num_glimpses, seed):
         batch_size = ops.shape(state["hidden"])[0]
@@ -35,12 +31,10 @@ class CenterPolicy:
 
 
 @dataclasses.dataclass(frozen=True)
-class RasterPolicy:
+class RasterPolicy(Policy):
     """Looks at places spread evenly over the image, in reading order."""
 
     deterministic = True
-    count_last_action = False
-    unroll = True
 
     def plan(self, network, context, state, num_glimpses, seed):
         batch_size = ops.shape(state["hidden"])[0]

@@ -1,0 +1,44 @@
+"""What every policy is."""
+
+from keras import ops
+
+from ram_tf.models.outputs import Choice
+
+
+class Policy:
+    """Decides where to look. May draw random numbers, never owns weights.
+
+    A policy either knows its places beforehand and overrides `plan`, or it overrides
+    `start` and `__call__`.
+
+    Attributes:
+        deterministic: Boolean. Looking twice at one image gives the same places.
+        count_last_action: Boolean. The policy is asked after the last glimpse too,
+            though no glimpse follows.
+        unroll: Boolean. The policy is cheap. One that computes much is compiled once,
+            in a loop, where no gradient is needed.
+    """
+
+    deterministic = False
+    count_last_action = False
+    unroll = True
+
+    def plan(self, network, context, state, num_glimpses, seed):
+        """All locations `(batch, glimpses, 2)`, or `None` if they depend on what is
+        seen.
+        """
+        return None
+
+    def start(self, network, context, state, *, seed, training):
+        """The `Choice` of the first glimpse."""
+        raise NotImplementedError(f"{type(self).__name__} has no start.")
+
+    def __call__(self, network, context, state, *, seed, training):
+        """The `Choice` of the next glimpse."""
+        raise NotImplementedError(f"{type(self).__name__} cannot choose.")
+
+
+def fixed_choice(location, state):
+    """The `Choice` of one place (x, y) for all images."""
+    place = ops.convert_to_tensor(location, dtype="float32")
+    return Choice(ops.broadcast_to(place, (ops.shape(state["hidden"])[0], 2)))
