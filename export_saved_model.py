@@ -32,7 +32,7 @@ def main(arguments):
         FLAGS.output,
         checkpoint=FLAGS.checkpoint,
         mc_samples=FLAGS.mc_samples,
-        stop_gain=FLAGS.stop_epsilon,
+        stop_epsilon=FLAGS.stop_epsilon,
     )
 
 

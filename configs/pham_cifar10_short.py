@@ -14,9 +14,10 @@ def get_config():
     config = pham_cifar10.get_config()
     config.train.schedule = {"kind": "cosine", "warmup_steps": 0, "minimum": 0.0}
     config.phases.first.epochs = 12
-    for phase in (config.phases.second, config.phases.third):
-        phase.steps_per_epoch = 100
+    config.phases.second.steps_per_epoch = 100
     config.phases.second.epochs = 12
+    config.phases.third.batch_size = 32
+    config.phases.third.steps_per_epoch = 200
     config.phases.third.epochs = 24
     # The phases before were annealed: a large step would undo what they learned.
     config.phases.third.learning_rate = 5e-4

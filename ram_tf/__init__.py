@@ -8,6 +8,8 @@ import importlib
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ActiveRAM": "ram_tf.models",
+    "PHAM": "ram_tf.models",
     "RAM": "ram_tf.models",
     "Phase": "ram_tf.phases",
     "Trainer": "ram_tf.training",

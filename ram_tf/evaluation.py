@@ -20,18 +20,28 @@ class Evaluator:
         policy: Where to look.
         num_glimpses: Int.
         mc_samples: Int. Copies of each image whose class probabilities are averaged.
+        stop_epsilons: Sequence of floats, see `AttentionModel.may_stop`.
         perturb: Function `(images, seed) -> images` or `None`, applied to each batch.
         xla: Boolean.
     """
 
     def __init__(
-        self, network, policy, num_glimpses, *, mc_samples=1, perturb=None, xla=True
+        self,
+        network,
+        policy,
+        num_glimpses,
+        *,
+        mc_samples=1,
+        stop_epsilons=(),
+        perturb=None,
+        xla=True,
     ):
         network.check_glimpses(num_glimpses)
         self.network = network
         self.policy = policy
         self.num_glimpses = num_glimpses
         self.mc_samples = mc_samples
+        self.stop_epsilons = tuple(stop_epsilons)
         self.perturb = perturb
         self._rollout = tf.function(self._run, jit_compile=xla, autograph=False)
         self._prepare = tf.function(self._inputs, autograph=False)
@@ -50,25 +60,28 @@ class Evaluator:
             `statistics` of `metrics.policy_statistics`; `correct`, booleans `(examples,
             glimpses)`; and `num_examples`. Of a policy that predicts what it gains,
             also `predicted_gain` and `realised_gain` of each look after the first, in
-            nats, their rank correlation between images, `gain_rank_correlation`, and
-            `best_gain` `(examples, glimpses - 1)`, what it predicted.
+            nats, and their rank correlation between images, `gain_rank_correlation`.
+            With `stop_epsilons`, where something says when to stop, `stopping`: a list
+            of `{"epsilon", "glimpses", "accuracy"}`.
         """
         parts, locations = [], []
         for index, (images, labels, weights) in enumerate(batches):
             batch_seed = random.make_seed(seed, index)
             context, size = self._prepare(images, batch_seed)
-            probabilities, places, gains = self._rollout(context, batch_seed)
+            probabilities, places, gains, stops = self._rollout(context, batch_seed)
             kept = np.asarray(weights) > 0
             labels = np.asarray(labels)[kept]
             part = _batch_measures(np.asarray(probabilities)[kept], labels)
             if gains is not None:
                 part["best_gain"] = np.asarray(gains)[kept].mean(axis=1)
+            for epsilon, may_stop in zip(self.stop_epsilons, stops):
+                part[f"stop {epsilon}"] = np.asarray(may_stop)[kept]
             parts.append(part)
             if len(locations) * len(kept) < _EXAMPLES_FOR_STATISTICS:
                 locations.append(np.asarray(places)[:, 0][kept])
         image_size = tuple(int(length) for length in size)
         return {
-            **_summary(parts),
+            **_summary(parts, self.stop_epsilons),
             "statistics": self._statistics(locations, image_size),
         }
 
@@ -84,16 +97,24 @@ class Evaluator:
             self.network, self.policy, context, self.num_glimpses, seed=seed
         )
         copies = (-1, self.mc_samples)
-        logits, places = result.logits, result.locations
+
+        def by_copy(tensor):
+            return ops.reshape(tensor, (*copies, *tensor.shape[1:]))
+
+        probabilities = by_copy(ops.softmax(result.logits))
         gains = result.extras.get("gain")
         if gains is not None:
-            gains = ops.max(gains, axis=-1)
-            gains = ops.reshape(gains, (*copies, *gains.shape[1:]))
-        return (
-            ops.reshape(ops.softmax(logits), (*copies, *logits.shape[1:])),
-            ops.reshape(places, (*copies, *places.shape[1:])),
-            gains,
-        )
+            gains = by_copy(ops.max(gains, axis=-1))
+        doubt = self.network.doubt(result.extras)
+        stops = []
+        if doubt is not None:
+            doubt = ops.mean(by_copy(doubt), axis=1)
+            belief = ops.mean(probabilities, axis=1)[:, : doubt.shape[1]]
+            stops = [
+                self.network.may_stop(belief, doubt, epsilon)
+                for epsilon in self.stop_epsilons
+            ]
+        return probabilities, by_copy(result.locations), gains, stops
 
     def _statistics(self, locations, image_size):
         locations = np.concatenate(locations)[:_EXAMPLES_FOR_STATISTICS]
@@ -117,7 +138,7 @@ def _batch_measures(probabilities, labels):
     }
 
 
-def _summary(parts):
+def _summary(parts, stop_epsilons):
     stacked = {
         name: np.concatenate([part[name] for part in parts]) for name in parts[0]
     }
@@ -144,9 +165,13 @@ def _summary(parts):
                 metrics.rank_correlation(best[:, t], realised[:, t])
                 for t in range(best.shape[1])
             ],
-            "best_gain": best,
         }
-    return summary
+    stopping = [
+        {"epsilon": epsilon, **metrics.stop_early(correct, stacked[f"stop {epsilon}"])}
+        for epsilon in stop_epsilons
+        if f"stop {epsilon}" in stacked
+    ]
+    return summary | ({"stopping": stopping} if stopping else {})
 
 
 def compare_policies(
@@ -157,7 +182,7 @@ def compare_policies(
     *,
     mc_samples=1,
     seeds=1,
-    stop_gains=(),
+    stop_epsilons=(),
     perturb=None,
     xla=True,
     progress=None,
@@ -171,8 +196,8 @@ def compare_policies(
         num_glimpses: Int.
         mc_samples: Int. Copies averaged; a deterministic policy is run once.
         seeds: Int, number of evaluation seeds.
-        stop_gains: Thresholds in nats. A policy that predicts what it gains could stop
-            when the best place left promises less: what that would cost is measured.
+        stop_epsilons: Sequence of floats. Where something says when to stop, what
+            stopping by each would cost is measured; see `AttentionModel.may_stop`.
         perturb: Function `(images, seed) -> images` or `None`.
         xla: Boolean.
         progress: Function called without arguments after each pass, or `None`.
@@ -183,8 +208,8 @@ def compare_policies(
         evaluation seeds (population, so 0 for one). With a policy named `random`, the
         others have `over_random`: the difference of their accuracy after each glimpse,
         paired by image (`mean`, and its standard error over images, `error`). With
-        `stop_gains`, policies that predict theirs have `stopping`: a list of
-        `{"stop_gain", "glimpses", "accuracy"}`, of the first seed.
+        `stop_epsilons`, those that can stop have `stopping`: a list of `{"epsilon",
+        "glimpses", "accuracy"}`, means over seeds.
     """
     compared, correct = {}, {}
     for name, policy in policies.items():
@@ -193,6 +218,7 @@ def compare_policies(
             policy,
             num_glimpses,
             mc_samples=1 if policy.deterministic else mc_samples,
+            stop_epsilons=stop_epsilons,
             perturb=perturb,
             xla=xla,
         )
@@ -205,9 +231,8 @@ def compare_policies(
         for run in runs[1:]:
             run.pop("num_examples")
         statistics = [run.pop("statistics") for run in runs]
-        each = [run.pop("correct") for run in runs]
-        correct[name] = np.mean(each, axis=0)
-        best_gains = [run.pop("best_gain", None) for run in runs]
+        correct[name] = np.mean([run.pop("correct") for run in runs], axis=0)
+        stopping = [run.pop("stopping", None) for run in runs]
         compared[name] = {
             measure: _mean_and_std([run[measure] for run in runs])
             for measure in runs[0]
@@ -217,10 +242,10 @@ def compare_policies(
             key: float(np.mean([run[key] for run in statistics]))
             for key in statistics[0]
         }
-        if stop_gains and best_gains[0] is not None:
+        if stopping[0]:
             compared[name]["stopping"] = [
-                metrics.stop_early(each[0], best_gains[0], threshold)
-                for threshold in stop_gains
+                {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+                for rows in zip(*stopping)
             ]
     for name in set(correct) - {"random"} if "random" in correct else ():
         difference = correct[name] - correct["random"]

@@ -28,7 +28,7 @@ def export(
     *,
     checkpoint="best",
     mc_samples=None,
-    stop_gain=None,
+    stop_epsilon=None,
     report=print,
 ):
     """Writes the next version of a model for TensorFlow Serving.
@@ -43,15 +43,15 @@ def export(
         checkpoint: See `trained.restore`.
         mc_samples: Int or `None`. Sampled sequences of glimpses that are averaged;
             `None` for one of the policy that the family shows.
-        stop_gain: Float or `None`. Information gain in nats under which looking stops,
-            for families that predict it.
+        stop_epsilon: Float or `None`. How sure is sure enough to stop looking, for
+            families that know: see `AttentionModel.may_stop`.
         report: Function of one line of text.
 
     Returns:
         Path of the version's folder.
     """
     restored = trained.restore(workdir, checkpoint)
-    served = Served.from_trained(restored, mc_samples, stop_gain)
+    served = Served.from_trained(restored, mc_samples, stop_epsilon)
     output = pathlib.Path(output)
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output, prefix=".writing_") as aside:
@@ -96,7 +96,7 @@ class Served:
         image_shape: `(height, width, channels)`.
         class_names: Sequence of strings.
         mc_samples: Int. Sampled sequences of glimpses that are averaged.
-        stop_gain: Float or `None`, in nats.
+        stop_epsilon: Float or `None`, see `AttentionModel.may_stop`.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Served:
         image_shape,
         class_names,
         mc_samples=1,
-        stop_gain=None,
+        stop_epsilon=None,
     ):
         self.network = network
         self.policy = policy
@@ -117,7 +117,7 @@ class Served:
         self.image_shape = tuple(image_shape)
         self.class_names = tuple(class_names)
         self.mc_samples = mc_samples
-        self.stop_gain = stop_gain
+        self.stop_epsilon = stop_epsilon
         # Traced once and called by every signature that classifies.
         self._traced = tf.function(self._classify, autograph=False)
         place = tf.zeros((1, 1, 2))
@@ -126,7 +126,7 @@ class Served:
         self.signatures = self._signatures()
 
     @classmethod
-    def from_trained(cls, restored, mc_samples=None, stop_gain=None):
+    def from_trained(cls, restored, mc_samples=None, stop_epsilon=None):
         """Builds it from what `trained.restore` returned."""
         shown, learned = restored.pick(), restored.pick("learned")
         if mc_samples is not None and mc_samples < 1:
@@ -139,19 +139,15 @@ class Served:
             restored.image_shape,
             restored.class_names,
             mc_samples or 1,
-            stop_gain,
+            stop_epsilon,
         )
-        if stop_gain is not None and not served.predicts_gain:
+        look = served.signatures["look"].get_concrete_function().structured_outputs
+        if stop_epsilon is not None and "stop" not in look:
             raise InputError(
-                f"the family {restored.config.family} predicts no information gain "
-                "that it could stop by: leave --stop_epsilon out."
+                f"nothing in the family {restored.config.family} says when to stop "
+                "looking: leave --stop_epsilon out."
             )
         return served
-
-    @property
-    def predicts_gain(self):
-        answer = self.signatures["serving_default"].get_concrete_function()
-        return "information_gain" in answer.structured_outputs
 
     def _signatures(self):
         """Returns name -> `tf.function` of named tensors."""
@@ -227,22 +223,26 @@ class Served:
         )
         features = keras.tree.map_structure(lambda tensor: tensor[:, 0], features)
         after = network.integrate(features, location, before)
-        logits = network.read(after["hidden"][:, None])["logits"][:, 0]
+        read = network.read(after["hidden"][:, None])
+        probabilities = ops.softmax(read.pop("logits"))[:, 0]
+        answer = self._predict(probabilities)
         key = _key(state["seed"], 0)
         seed = random.decision_seed(key, state["step"], self.num_glimpses)
-        answer = self._predict(ops.softmax(logits))
         start = random.rollout_seeds(key, self.num_glimpses).start
         plan = self._plan(after, start)
         if plan is None:
             choice = self.policy(network, {}, after, seed=seed, training=False)
             action = choice.action
-            gain = choice.extras.get("gain")
-            if gain is not None:
-                answer["information_gain"] = self._on_grid(gain)
-                answer["stop"] = self._below(gain)
+            if "gain" in choice.extras:
+                answer["information_gain"] = self._on_grid(choice.extras["gain"])
+            for name, value in choice.extras.items():
+                read[name] = value[:, None]
         else:
             step = tf.minimum(state["step"] + 1, self.num_glimpses - 1)
             action = tf.gather(plan, step, axis=1, batch_dims=1)
+        doubt = network.doubt(read)
+        if doubt is not None:
+            answer["stop"] = self._may_stop(probabilities, doubt[:, 0])
         state = {"network": after, "seed": state["seed"], "step": state["step"] + 1}
         return {**answer, **self._flat(state), "location": clip_locations(action)}
 
@@ -281,13 +281,16 @@ class Served:
 
         each_glimpse = ops.mean(by_copy(ops.softmax(looked.logits)), axis=1)
         num_glimpses = tf.fill(tf.shape(images)[:1], self.num_glimpses)
-        gain = looked.extras.get("gain")
         extra = {}
-        if gain is not None:
-            gain = by_copy(gain)
+        if "gain" in looked.extras:
+            gain = by_copy(looked.extras["gain"])
             extra["information_gain"] = self._on_grid(gain[:, 0])
-            # No gain is predicted after the last glimpse: there it stops anyway.
-            stops = self._below(ops.mean(ops.max(gain, axis=-1), axis=1)[..., None])
+        doubt = network.doubt(looked.extras)
+        if doubt is not None:
+            doubt = ops.mean(by_copy(doubt), axis=1)[:, : self.num_glimpses - 1]
+            belief = each_glimpse[:, : self.num_glimpses - 1]
+            stops = self._may_stop(belief, doubt)
+            # After the last glimpse it stops anyway.
             stops = tf.pad(stops, [[0, 0], [0, 1]], constant_values=True)
             num_glimpses = 1 + tf.argmax(stops, axis=1, output_type=tf.int32)
         last = tf.gather(each_glimpse, num_glimpses - 1, axis=1, batch_dims=1)
@@ -315,10 +318,10 @@ class Served:
         gain = ops.where(gain < 0, -1.0, gain)
         return ops.reshape(gain, (-1, *gain.shape[1:-1], *self.network.grid))
 
-    def _below(self, gain):
-        """Whether the best of gains `(..., cells)` is under the bound to stop at."""
-        bound = -1.0 if self.stop_gain is None else self.stop_gain
-        return ops.max(gain, axis=-1) < bound
+    def _may_stop(self, probabilities, doubt):
+        if self.stop_epsilon is None:
+            return tf.zeros(tf.shape(probabilities)[:-1], tf.bool)
+        return self.network.may_stop(probabilities, doubt, self.stop_epsilon)
 
     def _first_state(self, batch_size):
         context = {"images": tf.zeros((batch_size, 1, 1, 1))}
@@ -395,7 +398,7 @@ class Served:
             "glimpse_sides": self.network.glimpse_sides,
             "num_glimpses": self.num_glimpses,
             "mc_samples": self.mc_samples,
-            "stop_gain": self.stop_gain,
+            "stop_epsilon": self.stop_epsilon,
             "locations": "(x, y) in [-1, 1]; (-1, -1) is the top-left corner",
         }
 

@@ -54,6 +54,12 @@ def _oracle(first_location=None, **unused):
 
 
 FAMILIES = {
+    "active_ram": Family(
+        build=models.ActiveRAM.from_options,
+        phases=phases.ACTIVE_RAM_PHASES,
+        policies={"mean": _mean_policy},
+        shown="mean",
+    ),
     "pham": Family(
         build=models.PHAM,
         phases=phases.PHAM_PHASES,

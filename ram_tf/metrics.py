@@ -123,26 +123,22 @@ def rank_correlation(predicted, realised):
     return float(scipy.stats.spearmanr(predicted, realised).statistic)
 
 
-def stop_early(correct, best_gain, threshold):
-    """What stopping would cost when no look promises `threshold` nats any more.
+def stop_early(correct, may_stop):
+    """What stopping as soon as it may would cost.
 
     Args:
         correct: Boolean array `(examples, glimpses)`.
-        best_gain: Array `(examples, glimpses - 1)`: what the next look promised after
-            each glimpse but the last, in nats.
-        threshold: Float.
+        may_stop: Boolean array `(examples, glimpses)`, or without the last glimpse,
+            after which there is no other.
 
     Returns:
-        Dictionary: `stop_gain`, the threshold; `glimpses`, the mean number taken;
-        `accuracy`, at each example's last one.
+        Dictionary: `glimpses`, the mean number taken; `accuracy`, at each example's
+        last one.
     """
     examples, glimpses = correct.shape
-    stops = np.concatenate(
-        [best_gain < threshold, np.ones((examples, 1), bool)], axis=1
-    )
-    last = stops.argmax(axis=1)
+    end = np.ones((examples, 1), bool)
+    last = np.concatenate([may_stop[:, : glimpses - 1], end], axis=1).argmax(axis=1)
     return {
-        "stop_gain": float(threshold),
         "glimpses": float(last.mean() + 1),
         "accuracy": float(correct[np.arange(examples), last].mean()),
     }

@@ -46,6 +46,23 @@ RAM_PHASES = (
     ),
 )
 
+ACTIVE_RAM_PHASES = (
+    Phase(
+        name="train",
+        policy=policies.GaussianPolicy,
+        objective=objectives.active_ram_objective,
+        weights={
+            "classification": 1.0,
+            "baseline": 1.0,
+            "reinforce": 1.0,
+            "error_fit": 1.0,
+            "uncertainty": 1e-3,
+            "intrinsic_belief": 1e-2,
+        },
+        watched="mean",
+    ),
+)
+
 
 def _plan_information_gain(**unused):
     del unused  # One sample, and always a random first cell.

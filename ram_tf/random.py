@@ -79,6 +79,18 @@ def rollout_seeds(seed, num_glimpses):
     return RolloutSeeds(seeds[:num_glimpses], seeds[num_glimpses:-1], seeds[-1])
 
 
+class GlimpseSeeds(NamedTuple):
+    """The seeds of one glimpse: what the sensor draws, and the decision after it."""
+
+    sense: Any
+    decide: Any
+
+
+def glimpse_seeds(seed, step, num_glimpses):
+    """What `rollout_seeds` gives to glimpse `step`, an int or a scalar tensor."""
+    return GlimpseSeeds(fold_in(seed, step), fold_in(seed, num_glimpses + step))
+
+
 def decision_seed(seed, step, num_glimpses):
     """What `rollout_seeds` gives to decide after glimpse `step`, a batch's own each.
 

@@ -76,7 +76,7 @@ def report_details(compared, report=print):
     for name, measured in measured_policies.items():
         for stop in measured.get("stopping", ()):
             report(
-                f"{name}, stopping when no look promises {stop['stop_gain']:g} nats: "
+                f"{name}, stopping at epsilon {stop['epsilon']:g}: "
                 f"{stop['glimpses']:.2f} glimpses on average, accuracy "
                 f"{100 * stop['accuracy']:.2f} %"
             )

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import functools
 import json
 import pathlib
 import sys
@@ -16,6 +17,7 @@ from ram_tf import data, evaluation, experiment, metrics, reports, visualization
 from ram_tf.errors import InputError
 from ram_tf.families import FAMILIES
 from ram_tf.files import whole_file, write_json
+from ram_tf.models import DynamicLooker
 from ram_tf.training.checkpointing import find_checkpoint, load_weights, read_state
 
 _PREDICTED_COLUMNS = ("file", "class", "probability", "locations")
@@ -102,7 +104,7 @@ def evaluate(
     max_examples=None,
     datapath=None,
     robustness=False,
-    stop_gains=(),
+    stop_epsilons=(),
     output=None,
     report=print,
 ):
@@ -119,8 +121,8 @@ def evaluate(
         max_examples: Int or `None`.
         datapath: Where the data are, or `None`, as trained.
         robustness: Boolean. Also measure scaled, shifted and cluttered images.
-        stop_gains: Thresholds in nats under which looking could stop: see
-            `evaluation.compare_policies`.
+        stop_epsilons: How sure is sure enough to stop looking, several to compare:
+            see `evaluation.compare_policies`.
         output: Path of a JSON file or `None`.
         report: Function of one line of text.
 
@@ -147,7 +149,7 @@ def evaluate(
             steps,
             mc_samples=mc_samples or config.eval.mc_samples,
             seeds=num_seeds,
-            stop_gains=stop_gains,
+            stop_epsilons=stop_epsilons,
             perturb=perturb,
             xla=config.runtime.xla,
             progress=progress and (lambda: progress.add(1)),
@@ -158,10 +160,10 @@ def evaluate(
     for compared in results.values():
         reports.report_comparison(compared, report)
         reports.report_details(compared, report)
-    if stop_gains and not any(
+    if stop_epsilons and not any(
         "stopping" in measured for measured in compared["policies"].values()
     ):
-        report("warning: no policy here predicts its gain: stop_gains does nothing.")
+        report("warning: nothing here says when to stop: stop_epsilon does nothing.")
     whole = {**results[numbers[0]]}
     if len(numbers) > 1:
         whole["by_num_glimpses"] = {str(steps): results[steps] for steps in numbers}
@@ -248,6 +250,7 @@ def predict(
     output=None,
     policy=None,
     num_glimpses=None,
+    stop_epsilon=None,
     batch_size=64,
     checkpoint="best",
     report=print,
@@ -260,6 +263,8 @@ def predict(
         output: Path of a CSV file, or `None` for the terminal.
         policy: Name of the policy that looks, or `None`, the one the family shows.
         num_glimpses: Int or `None`, as trained.
+        stop_epsilon: Float or `None`. Stop looking at an image once it is sure enough,
+            see `AttentionModel.may_stop`.
         batch_size: Int, images in memory at a time.
         checkpoint: See `restore`.
         report: Function of one line of text.
@@ -268,6 +273,10 @@ def predict(
     trained = restore(workdir, checkpoint)
     chosen = trained.pick(policy)
     steps = num_glimpses or trained.config.train.num_glimpses
+    if stop_epsilon is None:
+        looker = functools.partial(_look, trained.network, chosen, steps)
+    else:
+        looker = DynamicLooker(trained.network, chosen, steps, stop_epsilon)
     progress = _progress_bar(len(files), "image") if output else None
     with whole_file(output) if output else _Terminal(report) as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -275,10 +284,11 @@ def predict(
         for start in range(0, len(files), batch_size):
             batch = files[start : start + batch_size]
             pixels = np.stack([_read_image(path, trained) for path in batch])
-            recording = visualization.record(trained.network, chosen, pixels, steps)
-            last = recording["probabilities"][:, -1]
-            for path, probabilities, places in zip(batch, last, recording["locations"]):
+            found = looker(pixels)
+            rows = zip(batch, found["probabilities"], found["locations"])
+            for path, probabilities, places in rows:
                 best = int(probabilities.argmax())
+                places = places[~np.isnan(places[:, 0])]  # Where it did look.
                 places = np.round(places, 3) + 0.0  # No "-0.000".
                 looked = " ".join(f"({x:.3f},{y:.3f})" for x, y in places)
                 row = (path, trained.class_names[best], f"{probabilities[best]:.4f}")
@@ -287,6 +297,12 @@ def predict(
                 progress.add(len(batch))
     if output:
         report(f"wrote {output}: {len(files)} images")
+
+
+def _look(network, policy, num_glimpses, images):
+    """Looks as often as it may: what a `DynamicLooker` returns that never stops."""
+    recording = visualization.record(network, policy, images, num_glimpses)
+    return {**recording, "probabilities": recording["probabilities"][:, -1]}
 
 
 def _progress_bar(total, unit):

@@ -46,8 +46,8 @@ class Contract:
     idle: tuple = ()
 
 
-def small_ram(**parts):
-    return models.RAM(
+def small_ram(make=models.RAM, **parts):
+    return make(
         4,
         retina=layers.Retina(6, 2),
         glimpse_network=parts.get("glimpse_network") or layers.MlpGlimpse(7, 5, 8),
@@ -107,6 +107,12 @@ CONTRACTS = {
         ("float32", "float32"),
     ),
     "ValueBaseline": Contract(layers.ValueBaseline, (HIDDEN,), 6, ("float32",)),
+    "ErrorHead": Contract(
+        layers.ErrorHead,
+        (HIDDEN, HIDDEN[:, :4]),
+        (5 + 4) * 4 + 4,
+        ("float32", "float32"),
+    ),
     "MatmulConvolution": Contract(
         lambda: layers.MatmulConvolution(5, (3, 2), activation="tanh"),
         (IMAGES,),
@@ -161,6 +167,10 @@ CONTRACTS = {
         idle=("partial_vae",),
     ),
     "RAM": ram_contract(small_ram, 933),
+    "ActiveRAM": dataclasses.replace(
+        ram_contract(lambda: small_ram(models.ActiveRAM), 933 + (9 + 4) * 4 + 4),
+        output_dtypes=(*ROLLOUT, "float32", "float32"),
+    ),
     "RAM with a convolutional glimpse network": ram_contract(
         lambda: small_ram(glimpse_network=layers.ConvGlimpse((3, 4, 5), 8)), 2121
     ),

@@ -679,9 +679,8 @@ def test_stopping_early_takes_the_first_glimpse_that_promises_too_little(
         [[True, False, True], [False, False, True], [False, True, False]]
     )
     best_gain = np.array([[0.5, 0.1], [0.3, 0.2], [0.1, 0.9]])
-    found = metrics.stop_early(correct, best_gain, threshold)
+    found = metrics.stop_early(correct, best_gain < threshold)
     assert found == {
-        "stop_gain": threshold,
         "glimpses": pytest.approx(glimpses),
         "accuracy": pytest.approx(accuracy),
     }
@@ -710,7 +709,7 @@ def test_policies_are_compared_with_random_and_with_stopping(eagerly):
         dataset.eval_batches("test", 4),  # The second one is padded.
         3,
         seeds=2,
-        stop_gains=(0.0, 1e9),
+        stop_epsilons=(0.0, 1e9),
         xla=False,
     )
     assert compared["num_examples"] == 6

@@ -8,10 +8,17 @@ import tensorflow as tf
 from ram_tf import layers, models, objectives, policies, random
 
 PARTS = ("glimpse_network", "core", "location", "baseline", "classifier")
+SEEING = {"glimpse_network", "core", "classifier"}
 TRAINS = {
-    "classification": {"glimpse_network", "core", "classifier"},
+    "classification": SEEING,
     "baseline": {"baseline"},
     "reinforce": {"location"},
+}
+ACTIVELY_TRAINS = {
+    **TRAINS,
+    "error_fit": {"error_head"},
+    "uncertainty": SEEING,
+    "intrinsic_belief": SEEING,
 }
 GLIMPSE_NETWORKS = {
     "mlp": lambda: layers.MlpGlimpse(16, 16, 32),
@@ -27,8 +34,8 @@ IMAGES = RNG.random((12, 13, 10, 1), "float32")
 LABELS = np.arange(12) % 3
 
 
-def make_network(glimpse_network="mlp", core="rectifier", **location):
-    network = models.RAM(
+def make_network(glimpse_network="mlp", core="rectifier", make=models.RAM, **location):
+    network = make(
         3,
         retina=layers.Retina(6, 2),
         glimpse_network=GLIMPSE_NETWORKS[glimpse_network](),
@@ -50,10 +57,13 @@ def gradients_by_part(network, term, num_glimpses=3, decide_last=False, policy=N
             seed=random.make_seed(4),
             training=True,
         )
-        loss = tf.reduce_mean(objectives.ram_objective(rollout, LABELS)[term])
+        active = isinstance(network, models.ActiveRAM)
+        objective = objectives.ram_objective
+        objective = objectives.active_ram_objective if active else objective
+        loss = tf.reduce_mean(objective(rollout, LABELS)[term])
     variables = {
         part: [v.value for v in getattr(network, part).trainable_variables]
-        for part in PARTS
+        for part in (*PARTS, *(["error_head"] if active else []))
     }
     return tape.gradient(loss, variables)
 
@@ -80,6 +90,21 @@ def test_each_loss_trains_its_own_parts_and_no_other(term, glimpse_network, core
         ):
             trained = not is_nothing(gradient)
             assert trained == (part in TRAINS[term]), (part, variable.path)
+
+
+@pytest.mark.parametrize("term", ACTIVELY_TRAINS)
+def test_each_loss_of_active_sampling_trains_its_own_parts_and_no_other(term):
+    gradients = gradients_by_part(make_network(make=models.ActiveRAM), term)
+    assert set(gradients) == {*PARTS, "error_head"}
+    assert reached(gradients) == ACTIVELY_TRAINS[term]
+
+
+def test_the_published_head_is_trained_to_predict_less():
+    network = make_network(make=models.ActiveRAM)
+    network.error_head.shared = True
+    gradients = gradients_by_part(network, "uncertainty")
+    assert reached(gradients) == SEEING | {"error_head"}
+    assert reached(gradients_by_part(network, "error_fit")) == {"error_head"}
 
 
 def test_the_table_of_parts_is_complete():

@@ -4,7 +4,7 @@
   python tools/evaluate.py --workdir=DIR --num_glimpses=4,6,12 --mc_samples=10 \
     --policy=learned,mean,random --seeds=5 --json=results.json
   python tools/evaluate.py --workdir=DIR --robustness
-  python tools/evaluate.py --workdir=DIR --stop_gains=0.02,0.05,0.1
+  python tools/evaluate.py --workdir=DIR --stop_epsilon=0.02,0.05,0.1
 """
 
 from absl import flags
@@ -22,7 +22,7 @@ flags.DEFINE_enum("split", "test", ["test", "validation"], "Images to read.")
 flags.DEFINE_integer("max_examples", None, "Only the first images.", lower_bound=1)
 flags.DEFINE_string("datapath", None, "Where the data are; default as trained.")
 flags.DEFINE_bool("robustness", False, "Also scaled, shifted and cluttered images.")
-flags.DEFINE_list("stop_gains", [], "Gains in nats under which to stop looking.")
+flags.DEFINE_list("stop_epsilon", [], "How sure is sure enough to stop looking.")
 flags.DEFINE_string("json", None, "File for the numbers.")
 
 
@@ -40,7 +40,7 @@ def main(arguments):
         max_examples=FLAGS.max_examples,
         datapath=FLAGS.datapath,
         robustness=FLAGS.robustness,
-        stop_gains=[command.number(gain, "stop_gains") for gain in FLAGS.stop_gains],
+        stop_epsilons=[command.number(e, "stop_epsilon") for e in FLAGS.stop_epsilon],
         output=FLAGS.json,
     )
 

@@ -2,6 +2,7 @@
 
 python tools/predict.py --workdir=DIR IMAGE... --output=predictions.csv
 python tools/predict.py --workdir=DIR FOLDER
+python tools/predict.py --workdir=DIR --stop_epsilon=1 FOLDER
 """
 
 from absl import flags
@@ -14,6 +15,7 @@ flags.DEFINE_string("checkpoint", "best", "best, last, or a checkpoint's folder.
 flags.DEFINE_string("output", None, "CSV file; default the terminal.")
 flags.DEFINE_string("policy", None, "Policy that looks; default the family's.")
 flags.DEFINE_integer("num_glimpses", None, "Default as trained.", lower_bound=1)
+flags.DEFINE_float("stop_epsilon", None, "How sure is sure enough to stop looking.")
 flags.DEFINE_integer("batch_size", 64, "Images at a time.", lower_bound=1)
 flags.DEFINE_string("datapath", None, "One more image or folder.")
 
@@ -27,6 +29,7 @@ def main(arguments):
         output=FLAGS.output,
         policy=FLAGS.policy,
         num_glimpses=FLAGS.num_glimpses,
+        stop_epsilon=FLAGS.stop_epsilon,
         batch_size=FLAGS.batch_size,
         checkpoint=FLAGS.checkpoint,
     )

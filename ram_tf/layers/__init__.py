@@ -1,6 +1,7 @@
 """Keras layers: the replaceable parts of a hard-attention model."""
 
 from ram_tf.layers.conv_glimpse import ConvGlimpse
+from ram_tf.layers.error_head import ErrorHead
 from ram_tf.layers.feature_decoder import FeatureDecoder
 from ram_tf.layers.gaussian_location import GaussianLocation
 from ram_tf.layers.layer_norm_cell import LayerNormCell
@@ -17,6 +18,7 @@ from ram_tf.layers.value_baseline import ValueBaseline
 
 __all__ = [
     "ConvGlimpse",
+    "ErrorHead",
     "FeatureDecoder",
     "GaussianLocation",
     "LayerNormCell",

@@ -1,9 +1,20 @@
 """One Keras model per family, and the one loop that runs them all."""
 
+from ram_tf.models.active_ram import ActiveRAM
 from ram_tf.models.attention_model import AttentionModel
+from ram_tf.models.dynamic import DynamicLooker
 from ram_tf.models.outputs import Choice, Rollout
 from ram_tf.models.pham import PHAM
 from ram_tf.models.ram import RAM
 from ram_tf.models.rollout import rollout
 
-__all__ = ["PHAM", "RAM", "AttentionModel", "Choice", "Rollout", "rollout"]
+__all__ = [
+    "PHAM",
+    "RAM",
+    "ActiveRAM",
+    "AttentionModel",
+    "Choice",
+    "DynamicLooker",
+    "Rollout",
+    "rollout",
+]

@@ -89,6 +89,28 @@ class AttentionModel(keras.Model):
         """
         raise NotImplementedError
 
+    def doubt(self, extras):
+        """What a rule that stops looking reads of a rollout's extras.
+
+        Returns:
+            Tensor `(batch, steps, ...)` with one step for every glimpse, or for every
+            one but the last; `None` where nothing says when to stop.
+        """
+        return None
+
+    def may_stop(self, probabilities, doubt, epsilon):
+        """Whether looking may stop, each image for itself.
+
+        Args:
+            probabilities: Tensor `(..., classes)`, the belief.
+            doubt: What `doubt` returned there.
+            epsilon: Float. The family's measure of how sure is sure enough.
+
+        Returns:
+            Boolean tensor `(...)`.
+        """
+        raise NotImplementedError
+
     def initialize(self, images, policy, num_glimpses, seed):
         """Initialises what depends on data, once, from a first batch of images."""
 

@@ -266,6 +266,13 @@ class PHAM(AttentionModel):
         shape = (batch_size, samples, cells, self.num_classes)
         return ops.reshape(logits, shape), self.classifier(state["hidden"])
 
+    def doubt(self, extras):
+        gain = extras.get("gain")  # Of a policy that predicts it.
+        return None if gain is None else ops.max(gain, axis=-1)
+
+    def may_stop(self, probabilities, doubt, epsilon):
+        return doubt < epsilon  # Nats that the best place left promises.
+
     def glimpse_boxes(self, locations, image_size):
         starts = self._first_pixels(ops.convert_to_tensor(locations))
         box = ops.concatenate([starts, starts + self.glimpse_size], axis=-1)

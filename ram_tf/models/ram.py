@@ -32,6 +32,8 @@ class RAM(AttentionModel):
         [Mnih et al., 2014](https://arxiv.org/abs/1406.6247), section 3.1.
     """
 
+    parts = ("retina", "glimpse_network", "core", "location", "baseline")
+
     def __init__(
         self,
         num_classes,
@@ -59,7 +61,15 @@ class RAM(AttentionModel):
 
     @classmethod
     def from_options(
-        cls, num_classes, *, retina, glimpse_network, core, location, baseline
+        cls,
+        num_classes,
+        *,
+        retina,
+        glimpse_network,
+        core,
+        location,
+        baseline,
+        **more,
     ):
         """Builds the model from plain dictionaries, as a config file gives them.
 
@@ -72,6 +82,7 @@ class RAM(AttentionModel):
             core=_pick(CORES, "core", core),
             location=layers.GaussianLocation(**location),
             baseline=layers.ValueBaseline(**baseline),
+            **more,
         )
 
     @property
@@ -153,10 +164,9 @@ class RAM(AttentionModel):
         }
 
     def get_config(self):
-        parts = ("retina", "glimpse_network", "core", "location", "baseline")
         serialized = {
             name: keras.saving.serialize_keras_object(getattr(self, name))
-            for name in parts
+            for name in self.parts
         }
         return {**super().get_config(), "num_classes": self.num_classes, **serialized}
 

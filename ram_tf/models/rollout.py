@@ -46,9 +46,8 @@ def rollout(
 
         def step(state, action, sense_seed, decide_seed):
             location = ops.stop_gradient(clip_locations(action))
-            features = _look(network, context, location[:, None], sense_seed, training)
-            state = network.integrate(
-                _at_step(features, 0), location, state, training=training
+            state = take_glimpse(
+                network, context, location, state, sense_seed, training
             )
             choice = None
             if decide_seed is not None:
@@ -92,6 +91,12 @@ def rollout(
         log_probs=_stack([c.log_prob for c in decisions], (batch_size, 0)),
         extras={**recorded, **read, **_stack_extras(decisions)},
     )
+
+
+def take_glimpse(network, context, location, state, seed, training=False):
+    """Looks once at each image: the state after a glimpse at `(batch, 2)`."""
+    features = _look(network, context, location[:, None], seed, training)
+    return network.integrate(_at_step(features, 0), location, state, training=training)
 
 
 def _unroll(step, state, action, sense_seeds, decide_seeds):

@@ -1,5 +1,6 @@
 """Objectives: `(rollout, labels) -> {name: per-example term (batch,)}`, unweighted."""
 
+from ram_tf.objectives.active_ram import active_ram_objective
 from ram_tf.objectives.pham import (
     classification_objective,
     evidence_objective,
@@ -8,6 +9,7 @@ from ram_tf.objectives.pham import (
 from ram_tf.objectives.ram import ram_objective
 
 __all__ = [
+    "active_ram_objective",
     "classification_objective",
     "evidence_objective",
     "joint_objective",

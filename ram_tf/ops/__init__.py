@@ -22,6 +22,7 @@ from ram_tf.ops.locations import (
 )
 from ram_tf.ops.reductions import reduce_patches, reduction_matrix
 from ram_tf.ops.sampling import SAMPLINGS, standard_normals
+from ram_tf.ops.stopping import is_settled
 
 __all__ = [
     "SAMPLINGS",
@@ -32,6 +33,7 @@ __all__ = [
     "expected_information_gain",
     "gather_boxes",
     "gather_patches",
+    "is_settled",
     "location_to_pixel",
     "normal_log_prob",
     "patch_starts",

@@ -268,7 +268,7 @@ def test_looking_stops_when_no_place_promises_enough(
     trained_runs, images, bound, expected
 ):
     restored = trained.restore(trained_runs["pham"])
-    served = export.Served.from_trained(restored, stop_gain=bound)
+    served = export.Served.from_trained(restored, stop_epsilon=bound)
     floats = as_floats(images["pham"][:3])
     answer = served.answer("serving_default", {"images": floats})
     np.testing.assert_array_equal(answer["num_glimpses"], expected)
@@ -287,7 +287,7 @@ def test_a_family_without_a_rule_to_stop_is_refused(trained, refuse, tmp_path):
         f"--output={tmp_path / 'm'}",
         "--stop_epsilon=0.1",
     )
-    assert "no information gain" in line and "--stop_epsilon" in line
+    assert "when to stop" in line and "--stop_epsilon" in line
 
 
 # Files in the graph

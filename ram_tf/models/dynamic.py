@@ -1,0 +1,151 @@
+"""Looking at each image only as long as it takes."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from ram_tf import random
+from ram_tf.errors import InputError
+from ram_tf.models.rollout import take_glimpse
+from ram_tf.ops import clip_locations
+
+
+class DynamicLooker:
+    """Stops looking at an image once the network is sure enough, and computes no more.
+
+    After each glimpse the images that may stop leave the batch, so that time follows
+    the mean number of glimpses. An image's answer depends on nothing else in the batch.
+
+    Args:
+        network: A built `AttentionModel` that says when to stop.
+        policy: Where to look.
+        num_glimpses: Int. The most glimpses of one image.
+        epsilon: Float. See `AttentionModel.may_stop`.
+    """
+
+    def __init__(self, network, policy, num_glimpses, epsilon):
+        network.check_glimpses(num_glimpses)
+        self.network = network
+        self.policy = policy
+        self.num_glimpses = num_glimpses
+        self.epsilon = epsilon
+        # Not compiled by XLA, which would do so anew for each number of images left.
+        self._begin = _AnyBatch(self._first)
+        self._step = _AnyBatch(self._look)
+        self._keep = _AnyBatch(_keep)
+
+    def __call__(self, images, seeds=None):
+        """Looks at a batch of images.
+
+        Args:
+            images: Tensor `(batch, height, width, channels)`, float in [0, 1] or uint8.
+            seeds: Int array `(batch, 2)`, one for each image, or `None`: all alike.
+
+        Returns:
+            Dictionary of arrays: `probabilities` `(batch, classes)` when it stopped;
+            `num_glimpses` `(batch,)`; `locations` `(batch, T, 2)`, NaN where it did not
+            look any more.
+
+        Raises:
+            InputError: If nothing says when to stop.
+        """
+        batch_size = len(images)
+        if self.policy.deterministic and not self.network.senses_noise:
+            seeds = None  # Nothing is drawn; one an image would cost time.
+        elif seeds is None:
+            seeds = np.zeros((batch_size, 2))
+        going = np.arange(batch_size)
+        probabilities = np.zeros((batch_size, self.network.num_classes), "float32")
+        taken = np.zeros(batch_size, "int64")
+        locations = np.full((batch_size, self.num_glimpses, 2), np.nan, "float32")
+        context = self.network.prepare(tf.convert_to_tensor(images))
+        carried = self._begin(
+            context, None if seeds is None else tf.cast(seeds, "int32")
+        )
+        for step in range(self.num_glimpses):
+            belief, stops, where, carried = self._step(carried, tf.constant(step))
+            locations[going, step] = where
+            last = step == self.num_glimpses - 1
+            stopped = np.full(len(going), True) if last else np.asarray(stops)
+            probabilities[going[stopped]] = np.asarray(belief)[stopped]
+            taken[going[stopped]] = step + 1
+            if stopped.all():
+                break
+            if stopped.any():
+                going = going[~stopped]
+                carried = self._keep(carried, tf.constant(np.flatnonzero(~stopped)))
+        return {
+            "probabilities": probabilities,
+            "num_glimpses": taken,
+            "locations": locations,
+        }
+
+    def _first(self, context, seeds):
+        network, policy = self.network, self.policy
+        context = network.begin(context, self.num_glimpses)
+        state = network.initial_state(context)
+        start = random.rollout_seeds(_or_any(seeds), self.num_glimpses).start
+        plan = policy.plan(network, context, state, self.num_glimpses, start)
+        if plan is None:
+            action = policy.start(network, context, state, seed=start, training=False)
+            action = action.action
+        else:
+            action = plan[:, 0]
+        return {
+            "context": context,
+            "state": state,
+            "action": action,
+            "plan": plan,
+            "seeds": seeds,
+        }
+
+    def _look(self, carried, step):
+        network, context = self.network, carried["context"]
+        seeds = random.glimpse_seeds(_or_any(carried["seeds"]), step, self.num_glimpses)
+        location = clip_locations(carried["action"])
+        state = take_glimpse(network, context, location, carried["state"], seeds.sense)
+        read = network.read(state["hidden"][:, None])
+        belief = ops.softmax(read.pop("logits"))[:, 0]
+        plan = carried["plan"]
+        if plan is None:
+            choice = self.policy(
+                network, context, state, seed=seeds.decide, training=False
+            )
+            action = choice.action
+            read |= {name: value[:, None] for name, value in choice.extras.items()}
+        else:
+            following = tf.minimum(step + 1, self.num_glimpses - 1)
+            action = tf.gather(plan, following, axis=1)
+        doubt = network.doubt(read)
+        if doubt is None:
+            raise InputError("nothing says when to stop looking: leave epsilon out.")
+        stops = network.may_stop(belief, doubt[:, 0], self.epsilon)
+        return belief, stops, location, {**carried, "state": state, "action": action}
+
+
+class _AnyBatch:
+    """A `tf.function` traced once for batches of all sizes."""
+
+    def __init__(self, function):
+        self._function = tf.function(function, autograph=False)
+
+    def __call__(self, *arguments):
+        specs = keras.tree.map_structure(_any_batch_of, arguments)
+        return self._function.get_concrete_function(*specs)(*arguments)
+
+
+def _any_batch_of(tensor):
+    if tensor is None:
+        return None
+    return tf.TensorSpec([None, *tensor.shape[1:]][: tensor.shape.rank], tensor.dtype)
+
+
+def _or_any(seeds):
+    return random.make_seed(0) if seeds is None else seeds
+
+
+def _keep(carried, rows):
+    return keras.tree.map_structure(
+        lambda tensor: None if tensor is None else tf.gather(tensor, rows), carried
+    )
