@@ -13,7 +13,15 @@ import ml_collections
 import numpy as np
 from matplotlib.backend_bases import FigureCanvasBase
 
-from ram_tf import data, evaluation, experiment, metrics, reports, visualization
+from ram_tf import (
+    data,
+    evaluation,
+    experiment,
+    metrics,
+    pretrained,
+    reports,
+    visualization,
+)
 from ram_tf.errors import InputError
 from ram_tf.families import FAMILIES
 from ram_tf.files import whole_file, write_json
@@ -53,10 +61,10 @@ def restore(workdir, checkpoint="best"):
     """Reads a trained experiment back.
 
     Args:
-        workdir: Folder of a run.
+        workdir: Folder of a run, or `packaged:NAME`.
         checkpoint: `"best"`, `"last"`, or the path of a checkpoint folder.
     """
-    workdir = _run_folder(pathlib.Path(workdir))
+    workdir = _run_folder(pretrained.locate(workdir))
     config = ml_collections.ConfigDict(_read_json(workdir / "config.json"))
     dataset = _read_json(workdir / "dataset.json")
     if checkpoint in ("best", "last"):
@@ -106,6 +114,7 @@ def evaluate(
     robustness=False,
     stop_epsilons=(),
     output=None,
+    plot=None,
     report=print,
 ):
     """Compares policies on the same weights.
@@ -124,12 +133,15 @@ def evaluate(
         stop_epsilons: How sure is sure enough to stop looking, several to compare:
             see `evaluation.compare_policies`.
         output: Path of a JSON file or `None`.
+        plot: Path of a picture or `None`: accuracy against glimpses.
         report: Function of one line of text.
 
     Returns:
         The comparison at the first number of glimpses, with the others under
         `by_num_glimpses` and the perturbed ones under `robustness`.
     """
+    if plot:
+        _check_picture_name(plot)
     trained = restore(workdir, checkpoint)
     config = trained.config
     chosen = experiment.pick_policies(trained.policies, chosen)
@@ -186,7 +198,27 @@ def evaluate(
     if output:
         write_json(output, whole)
         report(f"wrote {output}")
+    if plot:
+        longest = results[max(numbers)]["policies"]
+        curves = _accuracy_curves(longest)
+        visualization.plot_lines(curves, plot, "glimpses", "accuracy")
+        report(f"wrote {plot}, and its numbers beside it as .npz")
     return whole
+
+
+def _accuracy_curves(measured_policies):
+    """Name -> (glimpses, accuracy): after each one, and at those where it stopped."""
+    curves = {}
+    for name, measured in measured_policies.items():
+        accuracy = measured["accuracy"]["mean"]
+        curves[name] = range(1, len(accuracy) + 1), accuracy
+        if "stopping" in measured:
+            rows = sorted(measured["stopping"], key=lambda row: row["glimpses"])
+            glimpses, accuracy = zip(
+                *[(row["glimpses"], row["accuracy"]) for row in rows]
+            )
+            curves[f"{name}, stopping early"] = glimpses, accuracy
+    return curves
 
 
 def draw(

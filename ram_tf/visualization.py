@@ -250,6 +250,35 @@ def plot_curves(metrics_csv, path):
     return _save(figure, path, {"epochs": epochs, **columns})
 
 
+def plot_lines(curves, path, x_label, y_label):
+    """Draws curves, each the mean over runs with their spread around it.
+
+    Args:
+        curves: Dictionary: name -> `(x, ys)`, arrays `(points,)` and `(runs, points)`.
+        path: Where to write the picture; its data go beside it as `.npz`.
+        x_label: String.
+        y_label: String.
+    """
+    figure = Figure(figsize=(6.4, 4.0), dpi=110, layout="constrained")
+    axes = figure.add_subplot()
+    data = {}
+    for name, (x, ys) in curves.items():
+        x, ys = np.asarray(x), np.atleast_2d(ys)
+        mean, spread = ys.mean(axis=0), ys.std(axis=0)
+        (line,) = axes.plot(x, mean, marker="o", markersize=3, label=name)
+        if len(ys) > 1:
+            low, high = mean - spread, mean + spread
+            axes.fill_between(x, low, high, color=line.get_color(), alpha=0.2, lw=0)
+        data |= {f"{name} x": x, f"{name} y": ys}
+    axes.set_xlabel(x_label, fontsize=9)
+    axes.set_ylabel(y_label, fontsize=9)
+    axes.tick_params(labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25, linewidth=0.5)
+    axes.legend(fontsize=8, frameon=False)
+    return _save(figure, path, data)
+
+
 def _draw_image(axes, recording, image, num_steps):
     """The whole image with the first `num_steps` glimpses' boxes and their path."""
     _show(axes, recording["images"][image])

@@ -24,6 +24,7 @@ ALLOWED = {
     "visualization": ("errors", "random"),
     "evaluation": (*LOW, "metrics", "models"),
     "reports": ("metrics", "policies"),
+    "pretrained": ("errors", "files"),
     "training": (*LOW, "files", "models", "phases", "metrics", "visualization"),
     "serving": ("errors", "files", "data", "visualization"),
     "command": ("errors",),

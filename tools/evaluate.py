@@ -4,7 +4,8 @@
   python tools/evaluate.py --workdir=DIR --num_glimpses=4,6,12 --mc_samples=10 \
     --policy=learned,mean,random --seeds=5 --json=results.json
   python tools/evaluate.py --workdir=DIR --robustness
-  python tools/evaluate.py --workdir=DIR --stop_epsilon=0.02,0.05,0.1
+  python tools/evaluate.py --workdir=DIR --stop_epsilon=0.02,0.05,0.1 \
+    --plot=stopping.png
 """
 
 from absl import flags
@@ -24,6 +25,7 @@ flags.DEFINE_string("datapath", None, "Where the data are; default as trained.")
 flags.DEFINE_bool("robustness", False, "Also scaled, shifted and cluttered images.")
 flags.DEFINE_list("stop_epsilon", [], "How sure is sure enough to stop looking.")
 flags.DEFINE_string("json", None, "File for the numbers.")
+flags.DEFINE_string("plot", None, "Picture of accuracy against glimpses.")
 
 
 def main(arguments):
@@ -42,6 +44,7 @@ def main(arguments):
         robustness=FLAGS.robustness,
         stop_epsilons=[command.number(e, "stop_epsilon") for e in FLAGS.stop_epsilon],
         output=FLAGS.json,
+        plot=FLAGS.plot,
     )
 
 

@@ -14,6 +14,7 @@ import time
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -43,6 +44,21 @@ def get_config():
     config.eval.max_examples = 48
     config.eval.mc_samples = 2
     config.runtime.xla = False
+    return config
+"""
+
+TINY_ACTIVE_CONFIG = """
+import tiny
+
+
+def get_config():
+    config = tiny.get_config()
+    config.family = "active_ram"
+    config.model.error_head = {"shared": False}
+    weights = config.phases.train.weights
+    weights.error_fit = 1.0
+    weights.uncertainty = 1e-3
+    weights.intrinsic_belief = 1e-2
     return config
 """
 
@@ -223,6 +239,35 @@ def trained(tiny_config, start, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def tiny_active(tiny_config):
+    """Path of the tiny config of active RAM."""
+    path = tiny_config.with_name("tiny_active.py")
+    path.write_text(TINY_ACTIVE_CONFIG)
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained_variants(tiny_active, succeed, tmp_path_factory):
+    """The folder of two variants of active RAM, trained. Not to be written to."""
+    folder = tmp_path_factory.mktemp("variants")
+    variants = folder / "variants.py"
+    variants.write_text(
+        "VARIANTS = {'both': {}, "
+        "'fit only': {'phases.train.weights.uncertainty': 0.0}}\n"
+    )
+    result = succeed(
+        "tools/ablate.py",
+        f"--config={tiny_active}",
+        f"--variants={variants}",
+        f"--workdir={folder / 'runs'}",
+        "--config.train.epochs=2",
+        "--seeds=0,1",
+    )
+    assert "fit only" in result.out and "wrote" in result.out
+    return folder / "runs"
+
+
+@pytest.fixture(scope="session")
 def tiny_pham(tiny_config):
     """Path of a config with three phases, beside the one that it builds on."""
     shutil.copy(ROOT / "configs" / "pham_digits.py", tiny_config.parent)
@@ -242,6 +287,20 @@ def trained_phases(tiny_pham, succeed, tmp_path_factory):
         "--training_phase=all",
     )
     return workdir
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory):
+    """A folder of files unlike the training images: colour, odd sizes, nested."""
+    folder = tmp_path_factory.mktemp("images")
+    draw = np.random.default_rng(0)
+    shapes = {"colour.png": (20, 20, 3), "odd.jpg": (37, 23, 3), "in/grey.bmp": (9, 50)}
+    for name, shape in shapes.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(draw.integers(0, 256, shape, dtype=np.uint8)).save(path)
+    (folder / "notes.txt").write_text("no image")
+    return folder
 
 
 def assert_refused(script, result):

@@ -15,20 +15,6 @@ POLICIES = {"learned", "mean", "random", "center", "raster"}
 MEASURES = {"accuracy", "accuracy_one_sample", "nll", "calibration_error"}
 
 
-@pytest.fixture(scope="module")
-def images(tmp_path_factory):
-    """A folder of files unlike the training images: colour, odd sizes, nested."""
-    folder = tmp_path_factory.mktemp("images")
-    draw = np.random.default_rng(0)
-    shapes = {"colour.png": (20, 20, 3), "odd.jpg": (37, 23, 3), "in/grey.bmp": (9, 50)}
-    for name, shape in shapes.items():
-        path = folder / name
-        path.parent.mkdir(exist_ok=True)
-        Image.fromarray(draw.integers(0, 256, shape, dtype=np.uint8)).save(path)
-    (folder / "notes.txt").write_text("no image")
-    return folder
-
-
 def test_a_run_leaves_what_the_contract_names(trained):
     results = json.loads((trained / "results.json").read_text())
     test = results["test"]

@@ -30,7 +30,7 @@ SIGNATURES = {
     "look",
     "sense",
 }
-FAMILIES = ("ram", "pham")
+FAMILIES = ("active_ram", "pham", "ram")
 CLASSIFIED = {
     "probabilities",
     "classes",
@@ -57,8 +57,12 @@ def models(trained_runs, succeed, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trained_runs(trained, trained_phases):
-    return {"ram": trained, "pham": trained_phases}
+def trained_runs(trained, trained_phases, trained_variants):
+    return {
+        "ram": trained,
+        "pham": trained_phases,
+        "active_ram": trained_variants / "both" / "seed_0",
+    }
 
 
 @pytest.fixture(scope="module")

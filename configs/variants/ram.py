@@ -1,0 +1,18 @@
+"""What each part of RAM's recipe is worth: one change at a time."""
+
+VARIANTS = {
+    "as_published": {},
+    "open_location_head": {"model.location.detach_inputs": False},
+    "open_baseline": {"model.baseline.detach_inputs": False},
+    "clipped_mean": {"model.location.bound": "clip"},
+    "sigma_0.05": {"model.location.stddev": 0.05},
+    "sigma_0.2": {"model.location.stddev": 0.2},
+    "reinforce_0.01": {"phases.train.weights.reinforce": 0.01},
+    "reinforce_10": {"phases.train.weights.reinforce": 10.0},
+    "four_samples": {"train.mc_samples": 4, "train.batch_size": 64},
+    "lstm": {"model.core.kind": "lstm"},
+    "one_scale": {"model.retina.num_scales": 1},
+    "three_scales": {"model.retina.num_scales": 3},
+    "four_glimpses": {"train.num_glimpses": 4},
+    "eight_glimpses": {"train.num_glimpses": 8},
+}

@@ -1,0 +1,119 @@
+"""Variants of one config, trained and compared."""
+
+import copy
+import csv
+import json
+import pathlib
+
+import keras
+import numpy as np
+
+from ram_tf import experiment, visualization
+from ram_tf.errors import InputError
+from ram_tf.files import whole_file
+
+
+def run(config, variants, workdir, *, seeds=(0,), report=print):
+    """Trains every variant with every seed, resumes what was stopped, and compares.
+
+    Each run is an ordinary workdir, `workdir/<variant>/seed_<s>`. In the end `workdir`
+    holds `comparison.csv`, `convergence.png` (validation accuracy as training goes) and
+    `glimpses.png` (test accuracy after each glimpse).
+
+    Args:
+        config: `ConfigDict` with every key.
+        variants: Dictionary: name of a variant -> {dotted config key: value}.
+        workdir: Folder of the comparison.
+        seeds: Sequence of ints, `runtime.seed` of the runs of a variant.
+        report: Function of one line of text.
+
+    Returns:
+        0, or the exit status of a run that was stopped.
+    """
+    workdir = pathlib.Path(workdir)
+    runs = {}
+    for name, overrides in variants.items():
+        for seed in seeds:
+            varied = vary(config, {**overrides, "runtime.seed": seed})
+            folder = workdir / name / f"seed_{seed}"
+            report(f"{name}, seed {seed}")
+            status = experiment.run(varied, folder, report=report)
+            if status:
+                return status
+            keras.backend.clear_session()
+            runs.setdefault(name, []).append(folder)
+    rows = [_row(name, variants[name], folders) for name, folders in runs.items()]
+    with whole_file(workdir / "comparison.csv") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    for row in rows:
+        report(
+            f"{row['variant']:24} test accuracy {100 * row['accuracy']:.2f} ± "
+            f"{100 * row['std']:.2f} %, one sample {100 * row['one_sample']:.2f} %, "
+            f"{row['seconds']:.0f} s"
+        )
+    pictures = (
+        ("convergence.png", _convergence, "epoch", "validation accuracy"),
+        ("glimpses.png", _accuracy_per_glimpse, "glimpses", "test accuracy"),
+    )
+    for picture, curve, x_label, y_label in pictures:
+        curves = {name: curve(folders) for name, folders in runs.items()}
+        visualization.plot_lines(curves, workdir / picture, x_label, y_label)
+    report(
+        f"wrote {workdir}: comparison.csv, {', '.join(name for name, *_ in pictures)}"
+    )
+    return 0
+
+
+def vary(config, overrides):
+    """Returns a copy of a config with other values of some dotted keys.
+
+    Raises:
+        InputError: If the config has no such key, or one of another type.
+    """
+    varied = copy.deepcopy(config)
+    for key, value in overrides.items():
+        try:
+            varied.update_from_flattened_dict({key: value})
+            found = varied
+            for part in key.split("."):
+                found = found[part]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"a variant cannot set {key} to {value!r}: {error}") from (
+                error
+            )
+    return varied
+
+
+def _results(folders):
+    return [json.loads((folder / "results.json").read_text()) for folder in folders]
+
+
+def _row(name, overrides, folders):
+    results = _results(folders)
+    tests = [result["test"] for result in results]
+    accuracy = [test["accuracy"] for test in tests]
+    return {
+        "variant": name,
+        "accuracy": np.mean(accuracy),
+        "std": np.std(accuracy),
+        "one_sample": np.mean([test["accuracy_one_sample"] for test in tests]),
+        "seeds": len(folders),
+        "seconds": np.mean([result["train_seconds"] for result in results]),
+        "overrides": json.dumps(overrides),
+    }
+
+
+def _convergence(folders):
+    curves = []
+    for folder in folders:
+        with open(folder / "metrics.csv", newline="") as file:
+            curves.append([float(row["val_accuracy"]) for row in csv.DictReader(file)])
+    shortest = min(map(len, curves))  # Early stopping ends runs at different epochs.
+    return 1 + np.arange(shortest), [curve[:shortest] for curve in curves]
+
+
+def _accuracy_per_glimpse(folders):
+    curves = [result["test"]["accuracy_per_glimpse"] for result in _results(folders)]
+    return 1 + np.arange(len(curves[0])), curves

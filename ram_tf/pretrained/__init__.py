@@ -1,0 +1,66 @@
+"""Small weights that we trained, each a workdir without its optimizer.
+
+Wherever a command takes `--workdir`, `packaged:NAME` names one of them.
+"""
+
+import json
+import pathlib
+import shutil
+
+from ram_tf.errors import InputError
+from ram_tf.files import write_json
+
+PREFIX = "packaged:"
+_HERE = pathlib.Path(__file__).resolve().parent
+_WEIGHTS = "model.weights.h5"
+
+
+def names():
+    """The names of the packaged models."""
+    return sorted(path.parent.name for path in _HERE.glob("*/config.json"))
+
+
+def locate(workdir):
+    """The folder of a workdir that may be a packaged model's name.
+
+    Raises:
+        InputError: If no packaged model has that name.
+    """
+    if not str(workdir).startswith(PREFIX):
+        return pathlib.Path(workdir)
+    name = str(workdir).removeprefix(PREFIX)
+    if name not in names():
+        known = ", ".join(PREFIX + known for known in names())
+        raise InputError(f"no packaged model {name!r}: expected one of {known}.")
+    return _HERE / name
+
+
+def package(workdir, name, root=_HERE):
+    """Keeps the best weights of a finished run, with what is needed to use them.
+
+    Args:
+        workdir: Folder of a run of one phase.
+        name: String, the packaged model's.
+        root: Folder to put it in.
+
+    Returns:
+        Path of its folder.
+    """
+    workdir, folder = pathlib.Path(workdir), pathlib.Path(root) / name
+    best = workdir / "checkpoints" / "best"
+    try:
+        config = json.loads((workdir / "config.json").read_text())
+        state = json.loads((best / "state.json").read_text())
+    except OSError as error:
+        raise InputError(f"{workdir} is not the folder of a finished run.") from error
+    config["data"]["datapath"] = None  # Where the data were is nobody else's concern.
+    kept = folder / "checkpoints" / "best"
+    shutil.rmtree(folder, ignore_errors=True)
+    kept.mkdir(parents=True)
+    shutil.copy(best / _WEIGHTS, kept)
+    write_json(folder / "config.json", config)
+    shutil.copy(workdir / "dataset.json", folder)
+    shared = {key: state[key] for key in ("format_version", "step", "best")}
+    digests = {_WEIGHTS: state["digests"][_WEIGHTS]}
+    write_json(kept / "state.json", {**shared, "digests": digests})
+    return folder

@@ -1,0 +1,124 @@
+"""Variants of a config, trained, compared, and used like any other run."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from tests.integration.conftest import read_rows
+
+NAMES = ["both", "fit only"]
+
+
+def test_variants_are_compared(trained_variants):
+    rows = read_rows(trained_variants / "comparison.csv")
+    assert [row["variant"] for row in rows] == NAMES
+    for row in rows:
+        runs = [trained_variants / row["variant"] / f"seed_{s}" for s in (0, 1)]
+        tests = [json.loads((r / "results.json").read_text())["test"] for r in runs]
+        accuracy = [test["accuracy"] for test in tests]
+        assert float(row["accuracy"]) == pytest.approx(np.mean(accuracy))
+        assert float(row["std"]) == pytest.approx(np.std(accuracy))
+        configs = [json.loads((run / "config.json").read_text()) for run in runs]
+        assert [config["runtime"]["seed"] for config in configs] == [0, 1]
+    assert json.loads(rows[1]["overrides"]) == {"phases.train.weights.uncertainty": 0.0}
+    weights = configs[0]["phases"]["train"]["weights"]
+    assert weights["uncertainty"] == 0 and weights["error_fit"] == 1
+    for picture, points in (("convergence", 2), ("glimpses", 2)):
+        assert (trained_variants / f"{picture}.png").stat().st_size > 5000
+        with np.load(trained_variants / f"{picture}.npz") as data:
+            assert set(data) == {f"{name} {axis}" for name in NAMES for axis in "xy"}
+            assert data["both y"].shape == (2, points)
+
+
+def test_variants_go_on_where_they_stopped(trained_variants, succeed, tiny_active):
+    before = (trained_variants / "comparison.csv").read_text()
+    result = succeed(
+        "tools/ablate.py",
+        f"--config={tiny_active}",
+        f"--variants={trained_variants.parent / 'variants.py'}",
+        f"--workdir={trained_variants}",
+        "--config.train.epochs=2",
+        "--seeds=0,1",
+    )
+    assert "Epoch" not in result.out  # All were trained.
+    assert (trained_variants / "comparison.csv").read_text() == before
+
+
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        ("VARIANTS = {'a': {'train.momentum': 1}}", "train.momentum"),
+        ("VARIANTS = {'a': {'train.epochs': 'many'}}", "train.epochs"),
+        ("variants = {}", "VARIANTS"),
+        ("VARIANTS = {", "VARIANTS"),
+        (None, "VARIANTS"),
+    ],
+)
+def test_variants_that_cannot_be_are_refused(
+    tiny_active, refuse, tmp_path, content, said
+):
+    file = tmp_path / "variants.py"
+    if content is not None:
+        file.write_text(content)
+    line = refuse(
+        "tools/ablate.py",
+        f"--config={tiny_active}",
+        f"--variants={file}",
+        f"--workdir={tmp_path / 'runs'}",
+    )
+    assert said in line
+
+
+def test_stopping_is_measured_and_drawn(trained_variants, succeed, tmp_path):
+    numbers, picture = tmp_path / "numbers.json", tmp_path / "stopping.png"
+    succeed(
+        "tools/evaluate.py",
+        f"--workdir={trained_variants / 'both' / 'seed_0'}",
+        "--num_glimpses=3",
+        "--policy=learned,mean",
+        "--seeds=2",
+        "--stop_epsilon=0,0.5,1000",
+        f"--json={numbers}",
+        f"--plot={picture}",
+    )
+    measured = json.loads(numbers.read_text())["policies"]
+    for name in ("learned", "mean"):
+        rows = measured[name]["stopping"]
+        assert [row["epsilon"] for row in rows] == [0, 0.5, 1000]
+        assert rows[0]["glimpses"] == 1  # Any class that leads is enough.
+        assert rows[0]["glimpses"] <= rows[1]["glimpses"] <= rows[2]["glimpses"] <= 3
+        assert rows[0]["accuracy"] == pytest.approx(
+            measured[name]["accuracy"]["mean"][0]
+        )
+    with np.load(picture.with_suffix(".npz")) as data:
+        assert {"mean x", "mean, stopping early y"} <= set(data)
+
+
+def test_predicting_stops_when_it_is_sure(trained_variants, succeed, images, tmp_path):
+    workdir = f"--workdir={trained_variants / 'both' / 'seed_0'}"
+    looks = {}
+    for epsilon in ("0", "1000"):
+        path = tmp_path / f"{epsilon}.csv"
+        succeed(
+            "tools/predict.py",
+            workdir,
+            images,
+            "--num_glimpses=3",
+            f"--stop_epsilon={epsilon}",
+            f"--output={path}",
+        )
+        with open(path, newline="") as file:
+            looks[epsilon] = [
+                len(row["locations"].split()) for row in csv.DictReader(file)
+            ]
+    assert set(looks["0"]) == {1}
+    assert max(looks["1000"]) == 3
+
+
+def test_a_model_that_does_not_know_when_to_stop_says_so(trained, refuse, images):
+    line = refuse(
+        "tools/predict.py", f"--workdir={trained}", images, "--stop_epsilon=1"
+    )
+    assert "when to stop" in line

@@ -1,0 +1,73 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from ram_tf import experiment, pretrained, trained
+from ram_tf.errors import InputError
+
+
+@pytest.mark.parametrize("name", pretrained.names())
+def test_a_packaged_model_is_small_whole_and_looks(name):
+    folder = pretrained.locate(f"packaged:{name}")
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 4e6
+    restored = trained.restore(f"packaged:{name}")
+    assert restored.config.data.datapath is None
+    images = np.zeros((2, *restored.image_shape), "uint8")
+    looked = restored.network(images, policy=restored.pick(), num_glimpses=3)
+    assert looked.logits.shape == (2, 3, len(restored.class_names))
+
+
+def test_the_packaged_digits_are_recognised():
+    report = []
+    compared = trained.evaluate(
+        "packaged:ram_digits",
+        chosen=["mean"],
+        seeds=1,
+        max_examples=360,
+        report=report.append,
+    )
+    assert compared["policies"]["mean"]["accuracy"]["mean"][-1] > 0.93
+
+
+def test_an_unknown_packaged_model_is_refused_with_the_known_ones():
+    with pytest.raises(InputError, match="'vgg'.*packaged:ram_digits"):
+        trained.restore("packaged:vgg")
+
+
+def test_any_other_name_is_a_folder(tmp_path):
+    assert pretrained.locate(tmp_path) == tmp_path
+    assert str(pretrained.locate("runs/packaged")) == "runs/packaged"
+
+
+def test_packaging_keeps_the_weights_and_forgets_the_place_and_the_optimizer(tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(pretrained.locate("packaged:ram_digits"), workdir)
+    config = json.loads((workdir / "config.json").read_text())
+    config["data"]["datapath"] = "/home/somebody/digits"
+    (workdir / "config.json").write_text(json.dumps(config))
+    best = workdir / "checkpoints" / "best"
+    state = json.loads((best / "state.json").read_text())
+    (best / "optimizer.h5").write_bytes(b"0")
+    state |= {"digests": {**state["digests"], "optimizer.h5": "0"}, "history": [{}]}
+    (best / "state.json").write_text(json.dumps(state))
+    folder = pretrained.package(workdir, "mine", tmp_path)
+    assert "somebody" not in "".join(p.read_text() for p in folder.rglob("*.json"))
+    assert not list(folder.rglob("optimizer.h5"))
+    before = trained.restore(pretrained.locate("packaged:ram_digits")).network
+    after = trained.restore(folder).network
+    for one, other in zip(before.weights, after.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_only_a_finished_run_can_be_packaged(tmp_path):
+    with pytest.raises(InputError, match="finished run"):
+        pretrained.package(tmp_path, "mine", tmp_path)
+
+
+def test_what_is_packaged_can_be_built_from_its_config():
+    for name in pretrained.names():
+        config = trained.restore(f"packaged:{name}").config
+        assert set(config.eval.policies) <= set(experiment.build_policies(config))

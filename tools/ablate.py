@@ -1,0 +1,49 @@
+"""Trains variants of one config and compares them.
+
+  python tools/ablate.py --config=configs/active_ram_mnist.py --datapath=DIR \
+    --variants=configs/variants/active_ram.py --workdir=runs/variants --seeds=0,1,2
+
+A file of variants holds `VARIANTS`, a dictionary: name -> {dotted config key: value}.
+The same command goes on where it was stopped.
+"""
+
+import pathlib
+import runpy
+
+from absl import flags
+from ml_collections import config_flags
+
+from ram_tf import command
+from ram_tf.errors import InputError
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+FLAGS = flags.FLAGS
+CONFIG = config_flags.DEFINE_config_file("config", None, "Python file of the config.")
+flags.DEFINE_string("variants", None, "Python file of the variants.", required=True)
+flags.DEFINE_string("workdir", None, "Folder of the comparison.", required=True)
+flags.DEFINE_list("seeds", ["0"], "Seeds, each of which trains every variant.")
+
+
+def rewrite(argv):
+    """Turns the short names into overrides of the config."""
+    return command.expand_short_names(argv, {"datapath": "data.datapath"})
+
+
+def main(arguments):
+    from ram_tf import ablation
+
+    try:
+        variants = runpy.run_path(FLAGS.variants)["VARIANTS"]
+    except (OSError, KeyError, SyntaxError) as error:
+        raise InputError(
+            f"no variants in {FLAGS.variants!r}: expected a python file with VARIANTS, "
+            "as in configs/variants/."
+        ) from error
+    seeds = [int(command.number(seed, "seeds")) for seed in FLAGS.seeds]
+    return ablation.run(CONFIG.value, variants, FLAGS.workdir, seeds=seeds)
+
+
+if __name__ == "__main__":
+    command.run(
+        main, rewrite=rewrite, default_config=ROOT / "configs" / "ram_digits.py"
+    )

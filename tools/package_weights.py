@@ -1,0 +1,23 @@
+"""Keeps a run's best weights inside the package, under a name.
+
+python tools/package_weights.py --workdir=runs/ram_mnist --name=ram_mnist
+"""
+
+from absl import flags
+
+from ram_tf import command
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("workdir", None, "Folder of a finished run.", required=True)
+flags.DEFINE_string("name", None, "Name of the packaged model.", required=True)
+
+
+def main(arguments):
+    from ram_tf import pretrained
+
+    folder = pretrained.package(FLAGS.workdir, FLAGS.name)
+    print(f"wrote {folder}: use it as --workdir={pretrained.PREFIX}{FLAGS.name}")
+
+
+if __name__ == "__main__":
+    command.run(main)
