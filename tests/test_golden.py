@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ram_tf import layers, models, objectives, policies, random
+from ram_tf import importing, layers, models, objectives, policies, random
 from ram_tf.models import Choice
 from tests.test_posterior import partial_vae_weights
 
@@ -65,38 +65,6 @@ def check_retina(golden):
         assert_close(flat, golden[f"{case}_phi"], what=case)
 
 
-def ram_weights(network, size, num_scales, channels):
-    """Yields (published name, our variable, converter from the published layout)."""
-    glimpse, core = network.glimpse_network, network.core
-
-    def pixels_last(weight):  # (out, scale, channel, row, column) -> (in, out)
-        shape = (-1, num_scales, channels, size, size)
-        weight = np.moveaxis(weight.reshape(shape), 2, -1)
-        return weight.reshape(len(weight), -1).T
-
-    dense = {
-        "sensor.fc2": glimpse.location_hidden,
-        "sensor.fc3": glimpse.glimpse_output,
-        "sensor.fc4": glimpse.location_output,
-        "rnn.i2h": core.input_map,
-        "rnn.h2h": core.hidden_map,
-        "classifier.fc": network.classifier,
-        "baseliner.fc": network.baseline.value,
-    }
-    if network.location.hidden is None:
-        dense["locator.fc"] = network.location.mean
-    else:
-        dense["locator.fc"] = network.location.hidden
-        dense["locator.fc_lt"] = network.location.mean
-    if isinstance(network, models.ActiveRAM):
-        dense["uncertain_classifier.fc"] = network.error_head
-    yield "sensor.fc1.weight", glimpse.glimpse_hidden.kernel, pixels_last
-    yield "sensor.fc1.bias", glimpse.glimpse_hidden.bias, np.asarray
-    for name, layer in dense.items():
-        yield f"{name}.weight", layer.kernel, np.transpose
-        yield f"{name}.bias", layer.bias, np.asarray
-
-
 def load_ram(golden, make, retina, bound="tanh", **parts):
     """Builds the model of a recording; returns it, its images and its weights."""
     images = to_channels_last(golden["images"])
@@ -118,13 +86,13 @@ def load_ram(golden, make, retina, bound="tanh", **parts):
         **parts,
     )
     network.build(images.shape)
-    weights = list(ram_weights(network, *retina[:2], images.shape[-1]))
-    assert {name for name, *_ in weights} == {
-        name.removeprefix("weight/") for name in golden if name.startswith("weight/")
+    published = {
+        name.removeprefix("weight/"): array
+        for name, array in golden.items()
+        if name.startswith("weight/")
     }
-    for name, variable, convert in weights:
-        variable.assign(convert(golden[f"weight/{name}"]))
-    return network, images, weights
+    importing.load_published(network, published)
+    return network, images, list(importing.published_weights(network))
 
 
 def check_ram_losses(golden, loaded, objective, term_weights, terms_of):

@@ -5,6 +5,7 @@ from ram_tf.data.folder import decode_image, find_images
 from ram_tf.data.sources import SOURCES, load
 from ram_tf.data.synthetic import synthetic
 from ram_tf.data.transforms import (
+    Clutter,
     ColorJitter,
     HorizontalFlip,
     RandomResizedCrop,
@@ -13,6 +14,7 @@ from ram_tf.data.transforms import (
 
 __all__ = [
     "SOURCES",
+    "Clutter",
     "ColorJitter",
     "Dataset",
     "HorizontalFlip",

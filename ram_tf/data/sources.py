@@ -11,6 +11,7 @@ from ram_tf.data.folder import folder
 from ram_tf.data.synthetic import synthetic
 from ram_tf.data.tfds_source import load_tfds
 from ram_tf.data.transforms import (
+    Clutter,
     ColorJitter,
     HorizontalFlip,
     RandomResizedCrop,
@@ -133,7 +134,16 @@ def _at_fixed_places(images, labels, chosen, translate, num_places):
     return Split(np.concatenate(placed), np.tile(labels[chosen], num_places))
 
 
-def mnist(datapath=None, *, validation_fraction=0.1, seed=0, canvas=None):
+def mnist(
+    datapath=None,
+    *,
+    validation_fraction=0.1,
+    seed=0,
+    canvas=None,
+    num_pieces=0,
+    piece_size=8,
+    name="mnist",
+):
     """Reads MNIST through TensorFlow Datasets.
 
     Args:
@@ -144,20 +154,70 @@ def mnist(datapath=None, *, validation_fraction=0.1, seed=0, canvas=None):
         canvas: Integer or (height, width), drops each digit at a random place on a
             canvas of that size: a new one each epoch in training, a fixed one in
             evaluation. `None` for the 28 x 28 images as they are.
+        num_pieces: Integer, pieces of other digits strewn over each image, drawn as
+            its place is. Those of a split come from its own images alone, so that
+            nothing of the test digits is ever seen in training.
+        piece_size: Integer, side of a piece in pixels.
+        name: String, that of the `Dataset`.
 
     Returns:
         A `Dataset`.
     """
-    transforms = () if canvas is None else (Translate(*size_pair(canvas, "canvas")),)
     arrays, class_names = load_tfds("mnist", datapath)
     images, labels = arrays["train"]
     train, validation = choose_validation(len(labels), validation_fraction, seed)
+
+    def split(images, labels):
+        transforms = []
+        if canvas is not None:
+            transforms.append(Translate(*size_pair(canvas, "canvas")))
+        if num_pieces:
+            transforms.append(Clutter(images, num_pieces, piece_size))
+        return Split(images, labels, tuple(transforms))
+
     return Dataset(
-        name="mnist",
-        train=Split(images[train], labels[train], transforms),
-        validation=Split(images[validation], labels[validation], transforms),
-        test=Split(*arrays["test"], transforms),
+        name=name,
+        train=split(images[train], labels[train]),
+        validation=split(images[validation], labels[validation]),
+        test=split(*arrays["test"]),
         class_names=class_names,
+    )
+
+
+def translated_mnist(
+    datapath=None, *, validation_fraction=0.1, seed=0, canvas=(60, 60)
+):
+    """Reads `mnist`, each digit at a random place on a larger black canvas."""
+    return mnist(
+        datapath,
+        validation_fraction=validation_fraction,
+        seed=seed,
+        canvas=canvas,
+        name="translated_mnist",
+    )
+
+
+def cluttered_mnist(
+    datapath=None,
+    *,
+    validation_fraction=0.1,
+    seed=0,
+    canvas=(60, 60),
+    num_pieces=4,
+    piece_size=8,
+):
+    """Reads `translated_mnist` with pieces of other digits strewn over each image.
+
+    The paper has 4 pieces of 8 x 8 pixels on 60 x 60, and 8 on 100 x 100.
+    """
+    return mnist(
+        datapath,
+        validation_fraction=validation_fraction,
+        seed=seed,
+        canvas=canvas,
+        num_pieces=num_pieces,
+        piece_size=piece_size,
+        name="cluttered_mnist",
     )
 
 
@@ -207,6 +267,7 @@ SOURCES = {
     "cinic10": functools.partial(
         photographs, "cinic10", "cinic10", "train+valid", "test"
     ),
+    "cluttered_mnist": cluttered_mnist,
     "digits": digits,
     "folder": folder,
     "mnist": mnist,
@@ -214,6 +275,7 @@ SOURCES = {
         photographs, "svhn", "svhn_cropped", "train+extra", "test", augment=False
     ),
     "synthetic": synthetic,
+    "translated_mnist": translated_mnist,
     "tinyimagenet": functools.partial(
         photographs, "tinyimagenet", "tinyimagenet", "train", "val"
     ),

@@ -11,6 +11,7 @@ It owns no randomness: the same uniforms give the same images.
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 import tensorflow as tf
@@ -125,6 +126,73 @@ def _source(uniforms, size, canvas):
     start = tf.cast(uniforms * (canvas - size + 1), tf.int32)  # floor: positive
     index = tf.range(canvas)[None] - start[:, None]
     return tf.where((index >= 0) & (index < size), index, size)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Clutter:
+    """Strews pieces of other images over each image, the brighter pixel winning.
+
+    A piece is cut at a random place of an image drawn at random, and lands at a random
+    place wholly inside the image. All places and images are equally likely.
+
+    Args:
+        sources: Array `(n, h, w, C)`, the images that pieces are cut from.
+        num_pieces: Integer >= 0, pieces for each image.
+        size: Integer, side of a piece in pixels.
+
+    Reference:
+        [Mnih et al., 2014](https://arxiv.org/abs/1406.6247), section 4.1.
+    """
+
+    sources: np.ndarray
+    num_pieces: int = 4
+    size: int = 8
+
+    def __post_init__(self):
+        if self.num_pieces < 0 or not 1 <= self.size <= min(self.sources.shape[1:3]):
+            raise InputError(
+                "Clutter needs num_pieces >= 0 and a piece_size from 1 to the side of "
+                f"its sources, {min(self.sources.shape[1:3])} pixels. Received: "
+                f"{self.num_pieces}, {self.size}."
+            )
+
+    @property
+    def num_draws(self):
+        return 5 * self.num_pieces
+
+    def output_shape(self, height, width, channels):
+        if self.size > min(height, width):
+            raise InputError(
+                f"Pieces of {self.size} pixels do not fit on images of {height} x "
+                f"{width}. Lower `data.piece_size`."
+            )
+        return height, width, channels
+
+    @functools.cached_property
+    def _tensor(self):
+        with tf.init_scope(), tf.device("CPU:0"):
+            return tf.constant(self.sources)
+
+    def __call__(self, images, uniforms):
+        if not self.num_pieces:
+            return images
+        count, *source_sides = self.sources.shape[:3]
+        sides = (*source_sides, *images.shape[1:3])
+        choices = tf.constant([count, *(side - self.size + 1 for side in sides)])
+        draws = tf.reshape(uniforms, (-1, self.num_pieces, 5))
+        chosen = tf.cast(draws * tf.cast(choices, tf.float32), tf.int32)  # floor
+        source, cut, put = chosen[..., :1], chosen[..., 1:3], chosen[..., 3:]
+        span = tf.range(self.size)
+        within = tf.stack(tf.meshgrid(span, span, indexing="ij"), axis=-1)
+
+        def indices(first, starts):
+            pixels = starts[:, :, None, None] + within
+            first = tf.broadcast_to(first[:, :, None, None], tf.shape(pixels[..., :1]))
+            return tf.concat([first, pixels], axis=-1)
+
+        pieces = tf.gather_nd(self._tensor, indices(source, cut))
+        image = tf.zeros_like(source) + tf.range(tf.shape(images)[0])[:, None, None]
+        return tf.tensor_scatter_nd_max(images, indices(image, put), pieces)
 
 
 @dataclasses.dataclass(frozen=True)

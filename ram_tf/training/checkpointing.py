@@ -33,7 +33,7 @@ def save_checkpoint(folder, network, optimizer, state):
     Args:
         folder: Path of the checkpoint, for example `workdir/checkpoints/last`.
         network: A built Keras model.
-        optimizer: A built Keras optimizer.
+        optimizer: A built Keras optimizer, or `None`: nothing to resume from.
         state: JSON-serialisable dictionary.
     """
     folder = pathlib.Path(folder)
@@ -43,14 +43,16 @@ def save_checkpoint(folder, network, optimizer, state):
     try:
         aside.mkdir()
         # HDF5 writes to memory: it takes the process down when the disk is full.
-        files = {WEIGHTS: _Memory(), OPTIMIZER: _Memory()}
+        files = {WEIGHTS: _Memory()}
         network.save_weights(files[WEIGHTS])
-        with h5py.File(files[OPTIMIZER], "w") as file:
-            for index, variable in enumerate(optimizer.variables):
-                file[str(index)] = _read(variable)
+        if optimizer is not None:
+            files[OPTIMIZER] = _Memory()
+            with h5py.File(files[OPTIMIZER], "w") as file:
+                for index, variable in enumerate(optimizer.variables):
+                    file[str(index)] = _read(variable)
         for name, file in files.items():
             (aside / name).write_bytes(file.getbuffer())
-        digests = {name: _digest(aside / name) for name in (WEIGHTS, OPTIMIZER)}
+        digests = {name: _digest(aside / name) for name in files}
         content = {"format_version": FORMAT_VERSION, "digests": digests, **state}
         (aside / STATE).write_text(json.dumps(content, indent=1))
         for file in aside.iterdir():

@@ -343,3 +343,23 @@ def test_real_mnist_from_its_archives(real_data, cache, offline):
     data = load("mnist", source, canvas=60)
     assert (len(data.train), len(data.validation)) == (54_000, 6_000)
     assert data.image_shape == (60, 60, 1)
+
+
+def test_cluttered_digits_take_pieces_from_their_own_split(tiny, cache):
+    data = load("cluttered_mnist", tiny, canvas=(40, 40), num_pieces=2, piece_size=5)
+    plain = load("translated_mnist", tiny, canvas=(40, 40))
+    assert (data.name, plain.name) == ("cluttered_mnist", "translated_mnist")
+    for name in ("train", "validation", "test"):
+        split = getattr(data, name)
+        _, clutter = split.transforms
+        # The very images of the split, so none of another.
+        assert clutter.sources is split.images
+    (first, *_), (again, *_), (bare, *_) = (
+        [images.numpy() for images, *_ in each.eval_batches("test", 7)]
+        for each in (data, data, plain)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert (first >= bare).all() and (first > bare).any()
+    images, _ = next(iter(data.train_batches(8, seed=0, num_steps=1)))
+    later, _ = next(iter(data.train_batches(8, seed=0, start_step=100, num_steps=1)))
+    assert (images != later).numpy().any()

@@ -4,6 +4,7 @@ import tensorflow as tf
 from PIL import Image
 
 from ram_tf.data.transforms import (
+    Clutter,
     ColorJitter,
     HorizontalFlip,
     RandomResizedCrop,
@@ -305,3 +306,45 @@ def test_size_pair():
     for bad in (0, (4,), (4, 0), (4, 5, 6), "4", 2.5, None):
         with pytest.raises(InputError, match="data.canvas"):
             size_pair(bad, "canvas")
+
+
+def test_clutter_by_hand():
+    sources = np.arange(3 * 6 * 7, dtype=np.uint8).reshape(3, 6, 7, 1)
+    images = np.zeros((2, 9, 8, 1), np.uint8)
+    images[1] = 60
+    clutter = Clutter(sources, num_pieces=2, size=3)
+    assert clutter.num_draws == 10
+    uniforms = np.linspace(0, 0.999, 20, dtype=np.float32).reshape(2, 10)
+    expected = images.copy()
+    for image, draws in zip(expected, uniforms.reshape(2, 2, 5)):
+        for draw in draws:
+            source, row, column, top, left = np.floor(
+                draw * np.array([3, 4, 5, 7, 6])
+            ).astype(int)
+            piece = sources[source, row : row + 3, column : column + 3]
+            place = image[top : top + 3, left : left + 3]
+            np.maximum(place, piece, out=place)
+    assert (expected != images).any()
+    np.testing.assert_array_equal(clutter(images, uniforms), expected)
+
+
+def test_pieces_are_as_likely_everywhere():
+    sources = np.full((1, 2, 2, 1), 255, np.uint8)
+    images = np.zeros((4000, 5, 5, 1), np.uint8)
+    uniforms = example_uniforms(0, 0, tf.range(4000), 5)
+    found = Clutter(sources, 1, 2)(images, uniforms).numpy()[..., 0] / 255
+    assert (found.sum(axis=(1, 2)) == 4).all()
+    corners = np.array([found[:, :-1, :-1], found[:, 1:, 1:]]).all(axis=0)
+    np.testing.assert_allclose(corners.mean(axis=0), 1 / 16, atol=0.015)
+
+
+@pytest.mark.parametrize("pieces, size", [(-1, 3), (2, 0), (2, 7)])
+def test_bad_clutter(pieces, size):
+    with pytest.raises(InputError, match="piece_size"):
+        Clutter(np.zeros((2, 6, 8, 1), np.uint8), pieces, size)
+
+
+def test_pieces_larger_than_the_image_are_refused():
+    clutter = Clutter(np.zeros((2, 6, 8, 1), np.uint8), 1, 6)
+    with pytest.raises(InputError, match="do not fit"):
+        clutter.output_shape(5, 20, 1)

@@ -1,0 +1,20 @@
+"""RAM on translated MNIST: digits somewhere on 60x60, 6 glimpses of 12x12 x3.
+
+Mnih et al. 2014, arXiv 1406.6247, table 1b.
+
+Command: python train.py --config=configs/translated_mnist.py --datapath=DIR
+Not run yet.
+"""
+
+import ram_mnist
+
+
+def get_config():
+    config = ram_mnist.get_config()
+    config.data.name = "translated_mnist"
+    config.data.canvas = (60, 60)
+    config.model.retina.size = 12
+    config.model.retina.num_scales = 3
+    config.model.location.stddev = 0.05
+    config.train.epochs = 60
+    return config

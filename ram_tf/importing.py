@@ -1,0 +1,136 @@
+"""Weights of the published RAM code, in PyTorch, as workdirs of ours."""
+
+import copy
+import pathlib
+
+import numpy as np
+
+from ram_tf import experiment
+from ram_tf.errors import InputError
+from ram_tf.files import write_json
+from ram_tf.models import ActiveRAM
+from ram_tf.torch_checkpoint import read_torch_checkpoint
+from ram_tf.training.checkpointing import save_checkpoint
+
+# What the published code subtracts from pixels and divides them by.
+PIXEL_MEAN, PIXEL_STDDEV = 0.1307, 0.3081
+_CLASS_NAMES = tuple("0123456789")
+_IMAGE_SHAPE = (28, 28, 1)
+
+
+def import_ram(checkpoint, workdir, config, *, stddev, scale_factor=2, report=print):
+    """Turns a checkpoint of the published PyTorch RAM into a workdir.
+
+    Sizes are read from the weights. The workdir can be evaluated, drawn, exported, and
+    trained on from (`--pretrain_checkpoint`), but has no optimizer to resume.
+
+    Args:
+        checkpoint: Path of the `.pth.tar` file.
+        workdir: Folder to write, which must not exist.
+        config: `ConfigDict` of RAM on MNIST; its model section is replaced.
+        stddev: Float. The policy's sigma, which the weights do not hold.
+        scale_factor: Number. Ratio of the sides of neighbouring patches.
+        report: Function of one line of text.
+    """
+    workdir = pathlib.Path(workdir)
+    if workdir.exists():
+        raise InputError(f"{workdir} exists: give a new folder.")
+    saved = read_torch_checkpoint(checkpoint)
+    weights = saved.get("model_state", saved) if isinstance(saved, dict) else None
+    config = copy.deepcopy(config)
+    try:
+        _describe_model(config, weights, stddev, scale_factor)
+        network = experiment.build_network(config, _IMAGE_SHAPE, len(_CLASS_NAMES))
+        load_published(network, weights)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{str(checkpoint)!r} does not hold the weights of the published RAM with "
+            f"28x28 grey images and 10 classes: {error}."
+        ) from error
+    write_json(workdir / "config.json", config.to_dict())
+    write_json(
+        workdir / "dataset.json",
+        {"class_names": _CLASS_NAMES, "image_shape": _IMAGE_SHAPE},
+    )
+    state = {"step": 0, "history": [], "best": None, "source": str(checkpoint)}
+    save_checkpoint(workdir / "checkpoints" / "best", network, None, state)
+    report(f"wrote {workdir}: {network.count_params():,} parameters")
+
+
+def load_published(network, weights):
+    """Assigns published weights, name -> array, to a built RAM of their sizes."""
+    table = list(published_weights(network))
+    names = {name for name, *_ in table}
+    if names != set(weights):
+        raise ValueError(
+            f"its weights differ in {', '.join(sorted(names ^ set(weights)))}"
+        )
+    for name, variable, convert in table:
+        variable.assign(convert(weights[name]))
+
+
+def published_weights(network):
+    """Yields (published name, our variable, converter of the published array)."""
+    glimpse, core = network.glimpse_network, network.core
+    size, num_scales = network.retina.size, len(network.retina.patch_sides)
+
+    def pixels_last(weight):  # (out, scale, channel, row, column) -> (in, out)
+        shape = (len(weight), num_scales, -1, size, size)
+        weight = np.moveaxis(weight.reshape(shape), 2, -1)
+        return weight.reshape(len(weight), -1).T
+
+    dense = {
+        "sensor.fc2": glimpse.location_hidden,
+        "sensor.fc3": glimpse.glimpse_output,
+        "sensor.fc4": glimpse.location_output,
+        "rnn.i2h": core.input_map,
+        "rnn.h2h": core.hidden_map,
+        "classifier.fc": network.classifier,
+        "baseliner.fc": network.baseline.value,
+    }
+    if network.location.hidden is None:
+        dense["locator.fc"] = network.location.mean
+    else:
+        dense["locator.fc"] = network.location.hidden
+        dense["locator.fc_lt"] = network.location.mean
+    if isinstance(network, ActiveRAM):
+        dense["uncertain_classifier.fc"] = network.error_head
+    yield "sensor.fc1.weight", glimpse.glimpse_hidden.kernel, pixels_last
+    yield "sensor.fc1.bias", glimpse.glimpse_hidden.bias, np.asarray
+    for name, layer in dense.items():
+        yield f"{name}.weight", layer.kernel, np.transpose
+        yield f"{name}.bias", layer.bias, np.asarray
+
+
+def _describe_model(config, weights, stddev, scale_factor):
+    """Fills the model section with the sizes of the weights."""
+    glimpse_units, inputs = weights["sensor.fc1.weight"].shape
+    units, _ = weights["rnn.h2h.weight"].shape
+    two_layers = "locator.fc_lt.weight" in weights
+    size, num_scales = _patches(inputs)
+    model = config.model
+    hidden = weights["locator.fc.weight"].shape[0] if two_layers else None
+    with model.ignore_type():
+        model.retina.update(
+            size=size,
+            num_scales=num_scales,
+            scale_factor=scale_factor,
+            pixel_mean=PIXEL_MEAN,
+            pixel_stddev=PIXEL_STDDEV,
+        )
+        model.glimpse_network.update(
+            glimpse_units=glimpse_units,
+            location_units=weights["sensor.fc2.weight"].shape[0],
+            units=weights["sensor.fc3.weight"].shape[0],
+        )
+        model.core.units = units
+        model.location.update(hidden_units=hidden, stddev=stddev)
+
+
+def _patches(inputs):
+    """Side and number of square patches with so many pixels: as few as can be."""
+    for num_scales in range(1, 9):
+        side = round((inputs / num_scales) ** 0.5)
+        if num_scales * side**2 == inputs:
+            return side, num_scales
+    raise ValueError(f"{inputs} pixels of a glimpse")

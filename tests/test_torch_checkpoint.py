@@ -1,0 +1,253 @@
+"""Checkpoints of PyTorch, written here by hand, in both formats."""
+
+import collections
+import io
+import os
+import pickle
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+
+from ram_tf import importing, trained
+from ram_tf.errors import InputError
+from ram_tf.torch_checkpoint import read_torch_checkpoint
+from tests.test_configs import FILES, load
+
+WEIGHTS = {
+    "a.weight": np.arange(12, dtype="float32").reshape(3, 4),
+    "a.steps": np.array([3, 5], "int64"),
+    "a.scale": np.array(0.5, "float64"),
+}
+TYPES = {"f": "FloatStorage", "d": "DoubleStorage", "l": "LongStorage"}
+
+
+class Named:
+    """Is pickled as a name, as PyTorch's own types are."""
+
+    def __init__(self, module, name):
+        self.module, self.name = module, name
+
+
+class Stored:
+    """Is pickled as a reference to a storage."""
+
+    def __init__(self, key, array):
+        kind = Named("torch", TYPES[array.dtype.char])
+        self.reference = ("storage", kind, key, "cpu", array.size)
+
+
+class Rebuilt:
+    """Is pickled as a call that rebuilds a tensor."""
+
+    def __init__(self, stored, offset, shape, strides, call="_rebuild_tensor_v2"):
+        self.arguments = (stored, offset, shape, strides, False, None)
+        self.call = Named("torch._utils", call)
+
+
+class Pickler(pickle._Pickler):
+    """Writes what `torch.save` does, with the names of a package that is not here."""
+
+    def persistent_id(self, obj):
+        return obj.reference if isinstance(obj, Stored) else None
+
+    def save(self, obj, save_persistent_id=True):
+        if isinstance(obj, Named):
+            self.write(pickle.GLOBAL + f"{obj.module}\n{obj.name}\n".encode())
+        elif isinstance(obj, Rebuilt):
+            self.save(obj.call)
+            self.save(obj.arguments)
+            self.write(pickle.REDUCE)
+        else:
+            super().save(obj, save_persistent_id)
+
+
+def pickled(content):
+    file = io.BytesIO()
+    Pickler(file, 2).dump(content)
+    return file.getvalue()
+
+
+def as_saved(arrays):
+    """(content to pickle, storages by key) of named arrays."""
+    content, storages = collections.OrderedDict(), {}
+    for key, (name, array) in enumerate(arrays.items()):
+        strides = tuple(step // array.itemsize for step in array.strides)
+        storages[str(key)] = array.ravel()
+        content[name] = Rebuilt(Stored(str(key), array), 0, array.shape, strides)
+    return content, storages
+
+
+def write_stream(path, content, storages):
+    parts = [pickled(0x1950A86A20F9469CFC6C), pickled(1001), pickled({"little": True})]
+    parts += [pickled(content), pickled(sorted(storages))]
+    for _, array in sorted(storages.items()):
+        parts += [struct.pack("<q", array.size), array.tobytes()]
+    path.write_bytes(b"".join(parts))
+
+
+def write_zip(path, content, storages):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("model/data.pkl", pickled(content))
+        for key, array in storages.items():
+            archive.writestr(f"model/data/{key}", array.tobytes())
+
+
+FORMATS = {"stream": write_stream, "zip": write_zip}
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_tensors_are_read(kind, tmp_path):
+    content, storages = as_saved(WEIGHTS)
+    saved = {"epoch": 7, "model_state": content, "parts": [content["a.weight"], "x"]}
+    FORMATS[kind](tmp_path / "c.pth", saved, storages)
+    found = read_torch_checkpoint(tmp_path / "c.pth")
+    assert (found["epoch"], found["parts"][1]) == (7, "x")
+    assert list(found["model_state"]) == list(WEIGHTS)
+    for name, array in WEIGHTS.items():
+        np.testing.assert_array_equal(found["model_state"][name], array)
+        assert found["model_state"][name].dtype == array.dtype
+    np.testing.assert_array_equal(found["parts"][0], WEIGHTS["a.weight"])
+
+
+def test_views_of_a_storage_are_read(tmp_path):
+    storage = np.arange(10, dtype="float32")
+    transposed = Rebuilt(Stored("0", storage), 2, (3, 2), (1, 4), "_rebuild_tensor")
+    write_stream(tmp_path / "c.pth", {"t": transposed}, {"0": storage})
+    found = read_torch_checkpoint(tmp_path / "c.pth")["t"]
+    np.testing.assert_array_equal(found, [[2, 6], [3, 7], [4, 8]])
+
+
+class Runs:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_nothing_in_a_checkpoint_is_run(kind, tmp_path):
+    trap = tmp_path / "was_here"
+    FORMATS[kind](tmp_path / "c.pth", {"model_state": Runs(trap)}, {})
+    with pytest.raises(InputError, match=r"posix.mkdir.*not read"):
+        read_torch_checkpoint(tmp_path / "c.pth")
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_part_of_a_checkpoint_is_refused(kind, tmp_path):
+    path = tmp_path / "c.pth"
+    FORMATS[kind](path, *as_saved(WEIGHTS))
+    whole = path.read_bytes()
+    for length in range(0, len(whole) - 1, 23):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError, match="no whole PyTorch checkpoint|not read"):
+            read_torch_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    "offset, shape, strides",
+    [(0, (3, 5), (5, 1)), (8, (4,), (1,)), (-1, (2,), (1,)), (0, (2,), (-1,))],
+)
+def test_a_tensor_outside_its_storage_is_refused(offset, shape, strides, tmp_path):
+    storage = np.arange(10, dtype="float32")
+    tensor = Rebuilt(Stored("0", storage), offset, shape, strides)
+    write_zip(tmp_path / "c.pth", {"t": tensor}, {"0": storage})
+    with pytest.raises(InputError, match="outside its storage"):
+        read_torch_checkpoint(tmp_path / "c.pth")
+
+
+# Import
+
+
+@pytest.fixture
+def config(monkeypatch):
+    (path,) = [path for path in FILES if path.stem == "ram_mnist"]
+    return load(path, monkeypatch).get_config()
+
+
+def published(units=6, two_layers=False):
+    draw = np.random.default_rng(0)
+    shapes = {
+        "sensor.fc1": (4, 2 * 5 * 5),
+        "sensor.fc2": (3, 2),
+        "sensor.fc3": (units, 4),
+        "sensor.fc4": (units, 3),
+        "rnn.i2h": (units, units),
+        "rnn.h2h": (units, units),
+        "classifier.fc": (10, units),
+        "baseliner.fc": (1, units),
+        "locator.fc": (3 if two_layers else 2, units),
+    }
+    if two_layers:
+        shapes["locator.fc_lt"] = (2, 3)
+    weights = {}
+    for name, shape in shapes.items():
+        weights[f"{name}.weight"] = draw.standard_normal(shape).astype("float32")
+        weights[f"{name}.bias"] = draw.standard_normal(shape[0]).astype("float32")
+    return weights
+
+
+@pytest.mark.parametrize("two_layers", [False, True])
+def test_a_published_checkpoint_becomes_a_workdir(two_layers, config, tmp_path):
+    weights = published(two_layers=two_layers)
+    content, storages = as_saved(weights)
+    write_stream(tmp_path / "c.pth.tar", {"model_state": content}, storages)
+    workdir = tmp_path / "run"
+    importing.import_ram(tmp_path / "c.pth.tar", workdir, config, stddev=0.3)
+    network = trained.restore(workdir).network
+    assert network.glimpse_sides == (5, 10)
+    assert network.location.stddev == 0.3
+    assert network.retina.pixel_mean == importing.PIXEL_MEAN
+    for name, variable, convert in importing.published_weights(network):
+        np.testing.assert_array_equal(variable, convert(weights[name]))
+    images = np.zeros((2, 28, 28, 1), "uint8")
+    looked = network(images, policy=trained.restore(workdir).pick(), num_glimpses=2)
+    assert looked.logits.shape == (2, 2, 10)
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"rnn.h2h.weight": None}, "rnn.h2h.weight"),
+        ({"encoder.weight": np.zeros(3, "float32")}, "encoder.weight"),
+        ({"sensor.fc1.weight": np.zeros((4, 51), "float32")}, "51 pixels|shape"),
+        ({"classifier.fc.weight": np.zeros((7, 6), "float32")}, "shape"),
+    ],
+)
+def test_other_weights_are_refused(change, said, config, tmp_path):
+    weights = {k: v for k, v in (published() | change).items() if v is not None}
+    content, storages = as_saved(weights)
+    write_stream(tmp_path / "c.pth.tar", {"model_state": content}, storages)
+    with pytest.raises(InputError, match=said):
+        importing.import_ram(
+            tmp_path / "c.pth.tar", tmp_path / "run", config, stddev=0.2
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_used_folder_is_not_overwritten(config, tmp_path):
+    with pytest.raises(InputError, match="exists"):
+        importing.import_ram(tmp_path / "c.pth.tar", tmp_path, config, stddev=0.2)
+
+
+def test_the_published_checkpoint_reads_mnist(real_data, config, tmp_path):
+    (checkpoint,) = real_data("checkpoints").glob("*.pth.tar")
+    workdir = tmp_path / "run"
+    importing.import_ram(checkpoint, workdir, config, stddev=0.17)
+    compared = trained.evaluate(
+        workdir,
+        chosen=["learned"],
+        seeds=1,
+        mc_samples=10,
+        max_examples=1000,
+        datapath=real_data("mnist"),
+        report=lambda line: None,
+    )
+    accuracy = compared["policies"]["learned"]
+    assert accuracy["accuracy"]["mean"][-1] == pytest.approx(0.98, abs=0.01)
+    assert accuracy["accuracy_one_sample"]["mean"][-1] == pytest.approx(0.94, abs=0.015)
