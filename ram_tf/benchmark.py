@@ -1,6 +1,7 @@
 """Speed, as a share of the rate at which this machine multiplies matrices."""
 
 import contextlib
+import functools
 import json
 import os
 import subprocess
@@ -12,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ram_tf import experiment, layers, models, policies, random, trained
+from ram_tf import experiment, export, layers, models, policies, random, trained
 from ram_tf.families import FAMILIES
 from ram_tf.files import write_json
 from ram_tf.ops import repeat_examples
@@ -74,8 +75,11 @@ def run(
     return results
 
 
-def measure_export(folder, workdir, *, repeats=15, output=None, report=print):
+def measure_export(folder, workdir, *, repeats=60, output=None, report=print):
     """Measures an exported model alone and against the model in memory.
+
+    In memory without XLA is the function that was exported; with XLA it is the rollout
+    alone, as XLA knows no strings, which the answer holds.
 
     Args:
         folder: Folder of the model, with version folders inside; the last one counts.
@@ -109,21 +113,24 @@ def measure_export(folder, workdir, *, repeats=15, output=None, report=print):
     images = tf.constant(np.random.default_rng(0).random(shape, "float32"))
     exported = tf.saved_model.load(str(version)).signatures["serving_default"]
 
-    def in_memory(xla):
-        @tf.function(jit_compile=xla, autograph=False)
-        def look(images):
-            return models.rollout(
-                restored.network,
-                restored.pick(),
-                restored.network.prepare(images),
-                restored.config.train.num_glimpses,
-                seed=random.make_seed(0),
-            ).logits
+    answer = export.Served.from_trained(restored).signatures["serving_default"]
 
-        return lambda: look(images)
+    @tf.function(jit_compile=True, autograph=False)
+    def look(images):
+        return models.rollout(
+            restored.network,
+            restored.pick(),
+            restored.network.prepare(images),
+            restored.config.train.num_glimpses,
+            seed=random.make_seed(0),
+        ).logits
 
-    for name, xla in (("without XLA", False), ("with XLA", True)):
-        *_, ratio = paired_seconds(in_memory(xla), lambda: exported(images), repeats)
+    for name, in_memory in (("without XLA", answer), ("with XLA", look)):
+        *_, ratio = paired_seconds(
+            functools.partial(in_memory, images),
+            functools.partial(exported, images=images),
+            repeats,
+        )
         results[f"time_over_memory {name}"] = float(ratio)
         report(f"  takes {ratio:.2f} times as long as the model in memory {name}")
     if output:
@@ -132,6 +139,56 @@ def measure_export(folder, workdir, *, repeats=15, output=None, report=print):
     return results
 
 
+def measure_stopping(
+    workdir, epsilons, *, datapath=None, repeats=15, output=None, report=print
+):
+    """Measures what stopping early saves on a batch of test images, without XLA.
+
+    Args:
+        workdir: Folder of a run of a family that knows when to stop.
+        epsilons: Sequence of floats, see `AttentionModel.may_stop`.
+        datapath: Where the data are, or `None`, as trained.
+        repeats: Int, timed calls of which the median counts.
+        output: Path of a JSON file or `None`.
+        report: Function of one line of text.
+
+    Returns:
+        List of `{"epsilon", "glimpses", "time_share"}`: the mean number of glimpses,
+        and the time as a share of that of all glimpses of all images.
+    """
+    restored = trained.restore(workdir)
+    network, policy = restored.network, restored.pick()
+    num_glimpses = restored.config.train.num_glimpses
+    dataset = experiment.load_data(restored.config, datapath)
+    images, *_ = next(iter(dataset.eval_batches("test", _STOPPING_BATCH)))
+
+    @tf.function(autograph=False)
+    def look(images):
+        seed = random.make_seed(0)
+        context = network.prepare(images)
+        return models.rollout(network, policy, context, num_glimpses, seed=seed).logits
+
+    results = []
+    for epsilon in epsilons:
+        looker = models.DynamicLooker(network, policy, num_glimpses, epsilon)
+        glimpses = float(looker(images)["num_glimpses"].mean())
+        *_, share = paired_seconds(
+            functools.partial(look, images), functools.partial(looker, images), repeats
+        )
+        results.append(
+            {"epsilon": epsilon, "glimpses": glimpses, "time_share": float(share)}
+        )
+        report(
+            f"  epsilon {epsilon:g}: {glimpses:.2f} of {num_glimpses} glimpses on "
+            f"average, {share:.2f} of the time of all"
+        )
+    if output:
+        write_json(output, results)
+        report(f"wrote {output}")
+    return results
+
+
+_STOPPING_BATCH = 512
 _MATMUL_SIDE = 2048
 
 

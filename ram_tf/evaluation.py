@@ -21,6 +21,8 @@ class Evaluator:
         num_glimpses: Int.
         mc_samples: Int. Copies of each image whose class probabilities are averaged.
         stop_epsilons: Sequence of floats, see `AttentionModel.may_stop`.
+        unknown_class: Int or `None`. The class of an open set that stands for all
+            others, whose accuracy is told apart.
         perturb: Function `(images, seed) -> images` or `None`, applied to each batch.
         xla: Boolean.
     """
@@ -33,6 +35,7 @@ class Evaluator:
         *,
         mc_samples=1,
         stop_epsilons=(),
+        unknown_class=None,
         perturb=None,
         xla=True,
     ):
@@ -42,6 +45,7 @@ class Evaluator:
         self.num_glimpses = num_glimpses
         self.mc_samples = mc_samples
         self.stop_epsilons = tuple(stop_epsilons)
+        self.unknown_class = unknown_class
         self.perturb = perturb
         self._rollout = tf.function(self._run, jit_compile=xla, autograph=False)
         self._prepare = tf.function(self._inputs, autograph=False)
@@ -61,6 +65,7 @@ class Evaluator:
             glimpses)`; and `num_examples`. Of a policy that predicts what it gains,
             also `predicted_gain` and `realised_gain` of each look after the first, in
             nats, and their rank correlation between images, `gain_rank_correlation`.
+            With an unknown class, `accuracy_known` and `accuracy_unknown` as well.
             With `stop_epsilons`, where something says when to stop, `stopping`: a list
             of `{"epsilon", "glimpses", "accuracy"}`.
         """
@@ -72,6 +77,7 @@ class Evaluator:
             kept = np.asarray(weights) > 0
             labels = np.asarray(labels)[kept]
             part = _batch_measures(np.asarray(probabilities)[kept], labels)
+            part["unknown"] = labels == self.unknown_class
             if gains is not None:
                 part["best_gain"] = np.asarray(gains)[kept].mean(axis=1)
             for epsilon, may_stop in zip(self.stop_epsilons, stops):
@@ -144,6 +150,7 @@ def _summary(parts, stop_epsilons):
     }
     correct, confidence = stacked["correct"], stacked["confidence"]
     accuracy = correct.mean(axis=0)
+    unknown = stacked["unknown"]
     summary = {
         "accuracy": accuracy.tolist(),
         "normalized_area": metrics.normalized_area(accuracy),
@@ -156,6 +163,9 @@ def _summary(parts, stop_epsilons):
         "num_examples": len(correct),
         "correct": correct,
     }
+    if unknown.any() and not unknown.all():
+        summary["accuracy_known"] = correct[~unknown].mean(axis=0).tolist()
+        summary["accuracy_unknown"] = correct[unknown].mean(axis=0).tolist()
     if "best_gain" in stacked:
         best, realised = stacked["best_gain"], stacked["realised_gain"]
         summary |= {
@@ -183,6 +193,7 @@ def compare_policies(
     mc_samples=1,
     seeds=1,
     stop_epsilons=(),
+    unknown_class=None,
     perturb=None,
     xla=True,
     progress=None,
@@ -198,6 +209,7 @@ def compare_policies(
         seeds: Int, number of evaluation seeds.
         stop_epsilons: Sequence of floats. Where something says when to stop, what
             stopping by each would cost is measured; see `AttentionModel.may_stop`.
+        unknown_class: Int or `None`, see `Evaluator`.
         perturb: Function `(images, seed) -> images` or `None`.
         xla: Boolean.
         progress: Function called without arguments after each pass, or `None`.
@@ -219,6 +231,7 @@ def compare_policies(
             num_glimpses,
             mc_samples=1 if policy.deterministic else mc_samples,
             stop_epsilons=stop_epsilons,
+            unknown_class=unknown_class,
             perturb=perturb,
             xla=xla,
         )

@@ -359,6 +359,7 @@ def _final_test(config, network, everything, dataset, folder):
         config.train.num_glimpses,
         mc_samples=config.eval.mc_samples,
         seeds=config.eval.seeds,
+        unknown_class=dataset.unknown_class,
         xla=config.runtime.xla,
     )
     learned = compared["policies"]["learned"]

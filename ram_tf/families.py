@@ -60,6 +60,12 @@ FAMILIES = {
         policies={"mean": _mean_policy},
         shown="mean",
     ),
+    "open_set_ram": Family(
+        build=models.RAM.from_options,
+        phases=phases.OPEN_SET_PHASES,
+        policies={"mean": _mean_policy},
+        shown="mean",
+    ),
     "pham": Family(
         build=models.PHAM,
         phases=phases.PHAM_PHASES,

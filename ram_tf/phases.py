@@ -1,6 +1,7 @@
 """Phases of training, as data."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -44,6 +45,16 @@ RAM_PHASES = (
         reading={"classify_last": 1},
         watched="mean",
     ),
+)
+
+OPEN_SET_PHASES = tuple(
+    dataclasses.replace(
+        phase,
+        objective=functools.partial(
+            objectives.ram_objective, returns=objectives.is_right_and_not_false_alarm
+        ),
+    )
+    for phase in RAM_PHASES
 )
 
 ACTIVE_RAM_PHASES = (

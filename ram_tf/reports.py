@@ -45,8 +45,12 @@ def report_comparison(compared, report=print):
     for name, measured in compared["policies"].items():
         copies = measured["mc_samples"]
         rows = {"one sample": measured["accuracy_one_sample"]["mean"]}
-        if copies > 1:
-            rows[f"{copies} averaged"] = measured["accuracy"]["mean"]
+        averaged = f"{copies} averaged" if copies > 1 else "one sample"
+        rows[averaged] = measured["accuracy"]["mean"]
+        for group in ("known", "unknown"):
+            if f"accuracy_{group}" in measured:
+                title = f"{averaged}, {group}"
+                rows[title] = measured[f"accuracy_{group}"]["mean"]
         control = " (control)" if name in policies.CONTROLS else ""
         for kind, values in rows.items():
             values = [100 * value for value in values]

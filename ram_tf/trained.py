@@ -162,6 +162,7 @@ def evaluate(
             mc_samples=mc_samples or config.eval.mc_samples,
             seeds=num_seeds,
             stop_epsilons=stop_epsilons,
+            unknown_class=dataset.unknown_class,
             perturb=perturb,
             xla=config.runtime.xla,
             progress=progress and (lambda: progress.add(1)),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ram_tf import layers, ops, random
+from ram_tf import layers, objectives, ops, random
 
 STDDEV = 0.4
 MEAN = np.array([0.3, -0.2], "float32")
@@ -119,3 +119,13 @@ def test_the_baseline_passes_no_gradient():
     at_baselines, at_log_probs = tape.gradient(loss, (baselines, log_probs))
     assert at_baselines is None
     np.testing.assert_allclose(at_log_probs, np.full((4, 2), -0.7), rtol=1e-6)
+
+
+def test_the_return_of_an_open_set_by_hand():
+    predictions = np.array([0, 1, 2, 0, 2])
+    labels = np.array([0, 0, 2, 2, 1])
+    closed = objectives.is_right(predictions, labels, 3)
+    assert closed.numpy().tolist() == [1, 0, 1, 0, 0]
+    opened = objectives.is_right_and_not_false_alarm(predictions, labels, 3)
+    # Unknown taken for known costs one; known taken for unknown is only wrong.
+    assert opened.numpy().tolist() == [1, 0, 1, -1, 0]

@@ -6,6 +6,7 @@
     --config.model.retina.size=12 --config.model.retina.num_scales=4
   python tools/benchmark.py --retina             glimpses of 1024x1024 against 64x64
   python tools/benchmark.py --saved_model=models/NAME --workdir=DIR
+  python tools/benchmark.py --workdir=DIR --stop_epsilon=0.5,1,2
 
 With `--image_size` the images are random bytes and no data are read; without it, the
 data pipeline, and the time from the start of train.py to its first step, are measured
@@ -28,7 +29,8 @@ flags.DEFINE_bool("retina", False, "Also compare large images with small ones.")
 flags.DEFINE_bool("start", True, "Time train.py to its first step.")
 flags.DEFINE_integer("repeats", 15, "Timed calls; medians are printed.", lower_bound=3)
 flags.DEFINE_string("saved_model", None, "Folder of an exported model to measure.")
-flags.DEFINE_string("workdir", None, "Run that --saved_model was exported from.")
+flags.DEFINE_string("workdir", None, "Run to measure, or that was exported.")
+flags.DEFINE_list("stop_epsilon", None, "How sure is sure enough to stop looking.")
 flags.DEFINE_string("json", None, "File for the numbers.")
 
 SHORT_NAMES = {"batch": "train.batch_size", "datapath": "data.datapath"}
@@ -37,9 +39,18 @@ SHORT_NAMES = {"batch": "train.batch_size", "datapath": "data.datapath"}
 def main(arguments):
     from ram_tf import benchmark
 
+    if (FLAGS.saved_model or FLAGS.stop_epsilon) and not FLAGS.workdir:
+        raise InputError("--saved_model and --stop_epsilon need a run: give --workdir.")
+    if FLAGS.stop_epsilon:
+        benchmark.measure_stopping(
+            FLAGS.workdir,
+            [command.number(epsilon, "stop_epsilon") for epsilon in FLAGS.stop_epsilon],
+            datapath=CONFIG.value.data.get("datapath"),
+            repeats=FLAGS.repeats,
+            output=FLAGS.json,
+        )
+        return
     if FLAGS.saved_model:
-        if not FLAGS.workdir:
-            raise InputError("--saved_model is compared with a run: give --workdir.")
         benchmark.measure_export(
             FLAGS.saved_model, FLAGS.workdir, repeats=FLAGS.repeats, output=FLAGS.json
         )

@@ -11,6 +11,8 @@ from ram_tf.errors import InputError
 
 # Evaluation draws its transforms from this seed and epoch 0, so always the same ones.
 EVALUATION_SEED = 20_140_624
+# The name of the last class of an open set.
+UNKNOWN = "unknown"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -127,6 +129,12 @@ class Dataset:
     @property
     def num_classes(self):
         return len(self.class_names)
+
+    @property
+    def unknown_class(self):
+        """The class that stands for all others, or `None` if the set is closed."""
+        is_open = self.class_names[-1] == UNKNOWN
+        return self.num_classes - 1 if is_open else None
 
     def steps_per_epoch(self, batch_size):
         """Returns the number of full batches in one pass over the training images."""

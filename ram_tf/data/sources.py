@@ -8,6 +8,7 @@ import numpy as np
 
 from ram_tf.data.dataset import Dataset, Split, choose_validation
 from ram_tf.data.folder import folder
+from ram_tf.data.omniglot import omniglot
 from ram_tf.data.synthetic import synthetic
 from ram_tf.data.tfds_source import load_tfds
 from ram_tf.data.transforms import (
@@ -271,6 +272,7 @@ SOURCES = {
     "digits": digits,
     "folder": folder,
     "mnist": mnist,
+    "omniglot": omniglot,
     "svhn": functools.partial(
         photographs, "svhn", "svhn_cropped", "train+extra", "test", augment=False
     ),

@@ -6,12 +6,14 @@ from ram_tf.objectives.pham import (
     evidence_objective,
     joint_objective,
 )
-from ram_tf.objectives.ram import ram_objective
+from ram_tf.objectives.ram import is_right, is_right_and_not_false_alarm, ram_objective
 
 __all__ = [
     "active_ram_objective",
     "classification_objective",
     "evidence_objective",
+    "is_right",
+    "is_right_and_not_false_alarm",
     "joint_objective",
     "ram_objective",
 ]

@@ -1,0 +1,36 @@
+"""RAM on Omniglot as an open set: which alphabet, or none that it knows.
+
+Half of the alphabets are known; of the others some are shown in training as "unknown"
+and the rest only in the test. Calling an unknown known costs a return of -1.
+
+Command: python train.py --config=configs/omniglot.py --datapath=DIR
+Not run yet.
+"""
+
+import ram_digits
+from ml_collections import config_dict
+
+
+def get_config():
+    config = ram_digits.get_config()
+    config.family = "open_set_ram"
+    config.data = config_dict.ConfigDict(
+        {
+            "name": "omniglot",
+            "datapath": config_dict.placeholder(str),
+            "validation_fraction": 0.1,
+            "seed": 0,
+            "image_size": (60, 60),
+            "known_share": 0.5,
+            "test_drawers": 4,
+            "split_seed": 0,
+        }
+    )
+    config.model.retina.size = 12
+    config.model.retina.num_scales = 3
+    config.model.location.stddev = 0.05
+    config.train.epochs = 60
+    config.train.steps_per_epoch = 100
+    config.train.picture_every_epochs = 10
+    config.eval.seeds = 3
+    return config
