@@ -60,6 +60,7 @@ def get_config():
     )
     config.policy = config_dict.ConfigDict(
         {
+            "kind": "gaussian",
             "first_fraction": 1.0,
             "first_location": config_dict.placeholder(tuple),
             "count_last_action": False,

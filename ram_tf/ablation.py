@@ -2,11 +2,14 @@
 
 import copy
 import csv
+import functools
 import json
+import operator
 import pathlib
 
 import keras
 import numpy as np
+from ml_collections import config_dict
 
 from ram_tf import experiment, visualization
 from ram_tf.errors import InputError
@@ -22,7 +25,8 @@ def run(config, variants, workdir, *, seeds=(0,), report=print):
 
     Args:
         config: `ConfigDict` with every key.
-        variants: Dictionary: name of a variant -> {dotted config key: value}.
+        variants: Dictionary: name of a variant -> {dotted config key: value}; a
+            dictionary replaces a whole section.
         workdir: Folder of the comparison.
         seeds: Sequence of ints, `runtime.seed` of the runs of a variant.
         report: Function of one line of text.
@@ -74,11 +78,13 @@ def vary(config, overrides):
     """
     varied = copy.deepcopy(config)
     for key, value in overrides.items():
+        *sections, name = key.split(".")
         try:
-            varied.update_from_flattened_dict({key: value})
-            found = varied
-            for part in key.split("."):
-                found = found[part]
+            section = functools.reduce(operator.getitem, sections, varied)
+            if isinstance(value, dict):
+                section[name] = config_dict.ConfigDict(value)
+            else:
+                section.update({name: value})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"a variant cannot set {key} to {value!r}: {error}") from (
                 error

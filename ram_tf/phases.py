@@ -36,10 +36,20 @@ class Phase:
     watched: str = "learned"
 
 
+def _ram_policy(kind="gaussian", **options):
+    """The policy to train with: the model's own, or a control that never learns."""
+    if kind == "gaussian":
+        return policies.GaussianPolicy(**options)
+    if kind not in policies.CONTROLS:
+        known = ", ".join(["gaussian", *policies.CONTROLS])
+        raise ValueError(f"unknown policy.kind {kind!r}: expected one of {known}")
+    return policies.CONTROLS[kind]
+
+
 RAM_PHASES = (
     Phase(
         name="train",
-        policy=policies.GaussianPolicy,
+        policy=_ram_policy,
         objective=objectives.ram_objective,
         weights={"classification": 1.0, "baseline": 1.0, "reinforce": 1.0},
         reading={"classify_last": 1},
@@ -60,7 +70,7 @@ OPEN_SET_PHASES = tuple(
 ACTIVE_RAM_PHASES = (
     Phase(
         name="train",
-        policy=policies.GaussianPolicy,
+        policy=_ram_policy,
         objective=objectives.active_ram_objective,
         weights={
             "classification": 1.0,

@@ -5,12 +5,13 @@ import sys
 
 import pytest
 
-from ram_tf import experiment
+from ram_tf import ablation, experiment
 from ram_tf.families import FAMILIES
 from ram_tf.training.optimizers import make_optimizer
 from tests.conftest import ROOT
 
 FILES = sorted((ROOT / "configs").glob("*.py"))
+VARIANTS = sorted((ROOT / "configs" / "variants").glob("*.py"))
 SECTIONS = {"family", "data", "model", "policy", "phases", "train", "eval", "runtime"}
 
 
@@ -48,3 +49,16 @@ def test_config_builds(path, monkeypatch):
             steps_per_epoch=5,
         )
         assert float(optimizer.learning_rate) == pytest.approx(train.learning_rate)
+
+
+@pytest.mark.parametrize("path", VARIANTS, ids=lambda path: path.stem)
+def test_variants_build(path, monkeypatch):
+    variants = load(path, monkeypatch)
+    assert variants.__doc__ and len(variants.VARIANTS) > 1
+    base = load(ROOT / variants.BASE, monkeypatch).get_config()
+    for name, overrides in variants.VARIANTS.items():
+        config = ablation.vary(base, overrides)
+        network = experiment.build_network(config, (28, 28, 1), 5)
+        (phase,) = FAMILIES[config.family].phases
+        trainer = experiment.build_trainer(config, phase, network)
+        assert trainer.num_glimpses == config.train.num_glimpses, name

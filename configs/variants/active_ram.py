@@ -3,6 +3,8 @@
 Lu 2019, NeurIPS workshop. `uncertainty` is lambda 1 and `intrinsic_belief` lambda 2.
 """
 
+BASE = "configs/active_ram_mnist.py"
+
 UNCERTAINTY = "phases.train.weights.uncertainty"
 BELIEF = "phases.train.weights.intrinsic_belief"
 FIT = "phases.train.weights.error_fit"

@@ -1,5 +1,7 @@
 """What each part of RAM's recipe is worth: one change at a time."""
 
+BASE = "configs/ram_digits.py"
+
 VARIANTS = {
     "as_published": {},
     "open_location_head": {"model.location.detach_inputs": False},

@@ -13,6 +13,7 @@ class ConvGlimpse(keras.layers.Layer):
     Args:
         filters: Sequence of three ints. Channels of the convolutions.
         units: Int. Width of the output.
+        strides: Sequence of ints, those of the convolutions.
 
     Call arguments:
         glimpses: Tensor `(..., scales, size, size, channels)`.
@@ -26,20 +27,24 @@ class ConvGlimpse(keras.layers.Layer):
         network".
     """
 
-    def __init__(self, filters=(64, 64, 128), units=1024, **kwargs):
+    def __init__(self, filters=(64, 64, 128), units=1024, strides=(1, 1, 1), **kwargs):
         super().__init__(**kwargs)
         self.filters = tuple(filters)
         self.units = units
+        self.strides = tuple(strides)
         self.convolutions = [
             keras.layers.Conv2D(
                 channels,
                 3,
+                stride,
                 padding="same",
                 activation="relu",
                 dtype=self.dtype_policy,
                 name=f"convolution_{index}",
             )
-            for index, channels in enumerate(self.filters)
+            for index, (channels, stride) in enumerate(
+                zip(self.filters, self.strides, strict=True)
+            )
         ]
         dense = {"activation": "relu", "dtype": self.dtype_policy}
         self.glimpse_output = keras.layers.Dense(units, name="glimpse_output", **dense)
@@ -79,4 +84,5 @@ class ConvGlimpse(keras.layers.Layer):
             **super().get_config(),
             "filters": self.filters,
             "units": self.units,
+            "strides": self.strides,
         }

@@ -1,0 +1,41 @@
+"""What RAM's accuracy is worth: the same model trained without a policy of its own, and
+small convolutional networks that see the whole image, or all of it at once but small.
+"""
+
+BASE = "configs/ram_mnist.py"
+
+GLIMPSES = "model.glimpse_network"
+WHOLE_IMAGE = {
+    "policy.kind": "center",
+    "train.num_glimpses": 1,
+    "model.retina.num_scales": 1,
+}
+
+VARIANTS = {
+    "learned": {},
+    "trained_random": {"policy.kind": "random"},
+    "trained_center": {"policy.kind": "center"},
+    # One glimpse at the centre, as large as the image of 28x28 pixels.
+    "whole_image_cnn": {
+        **WHOLE_IMAGE,
+        "model.retina.size": 28,
+        GLIMPSES: {
+            "kind": "conv",
+            "filters": (16, 32, 32),
+            "strides": (2, 2, 1),
+            "units": 256,
+        },
+    },
+    # The same, averaged down to the pixels of one glimpse.
+    "downsampled_cnn": {
+        **WHOLE_IMAGE,
+        "model.retina.size": 7,
+        "model.retina.sides": (28,),
+        GLIMPSES: {
+            "kind": "conv",
+            "filters": (32, 64, 64),
+            "strides": (1, 1, 1),
+            "units": 256,
+        },
+    },
+}
