@@ -98,7 +98,7 @@ def main(arguments):
     from ram_tf import experiment
 
     config = CONFIG.value
-    _prefer_command_line(config, config_flags.get_override_values(FLAGS["config"]))
+    experiment.prefer(config, config_flags.get_override_values(FLAGS["config"]))
     config_file = pathlib.Path(config_flags.get_config_filename(FLAGS["config"]))
     workdir = FLAGS.workdir or pathlib.Path("runs") / config_file.stem
     return experiment.run(
@@ -108,16 +108,6 @@ def main(arguments):
         overwrite=FLAGS.overwrite,
         started=command.STARTED,
     )
-
-
-def _prefer_command_line(config, overrides):
-    """Lets `--config.train.KEY` hold for every phase that sets the key in its file."""
-    for phase, section in config.phases.items():
-        for key in section:
-            general, own = f"train.{key}", f"phases.{phase}.{key}"
-            if general in overrides and own not in overrides:
-                with section.ignore_type():
-                    section[key] = None
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from ml_collections import config_dict
 
 from ram_tf import experiment, visualization
 from ram_tf.errors import InputError
+from ram_tf.families import FAMILIES
 from ram_tf.files import whole_file
 
 
@@ -34,18 +35,27 @@ def run(config, variants, workdir, *, seeds=(0,), report=print):
     Returns:
         0, or the exit status of a run that was stopped.
     """
+    if not variants or not seeds:
+        raise InputError(
+            "there is nothing to compare: expected variants and seeds, one at least."
+        )
     workdir = pathlib.Path(workdir)
+    varied = {
+        (name, seed): vary(config, {**overrides, "runtime.seed": seed})
+        for name, overrides in variants.items()
+        for seed in seeds
+    }
     runs = {}
-    for name, overrides in variants.items():
-        for seed in seeds:
-            varied = vary(config, {**overrides, "runtime.seed": seed})
-            folder = workdir / name / f"seed_{seed}"
-            report(f"{name}, seed {seed}")
-            status = experiment.run(varied, folder, report=report)
-            if status:
-                return status
-            keras.backend.clear_session()
-            runs.setdefault(name, []).append(folder)
+    for (name, seed), own in varied.items():
+        report(f"{name}, seed {seed}")
+        folder = workdir / name / f"seed_{seed}"
+        status = experiment.run(own, folder, report=report)
+        if status:
+            return status
+        keras.backend.clear_session()
+        family = FAMILIES[own.family]
+        last = experiment.phase_folder(folder, family.phases[-1], family)
+        runs.setdefault(name, []).append(last)
     rows = [_row(name, variants[name], folders) for name, folders in runs.items()]
     with whole_file(workdir / "comparison.csv") as file:
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")
@@ -89,6 +99,7 @@ def vary(config, overrides):
             raise InputError(f"a variant cannot set {key} to {value!r}: {error}") from (
                 error
             )
+    experiment.prefer(varied, overrides)
     return varied
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from ram_tf import experiment, export, layers, models, policies, random, trained
+from ram_tf.errors import InputError
 from ram_tf.families import FAMILIES
 from ram_tf.files import write_json
 from ram_tf.ops import repeat_examples
@@ -98,9 +99,11 @@ def measure_export(folder, workdir, *, repeats=60, output=None, report=print):
     cores = len(os.sched_getaffinity(0))
     for count in sorted({1, min(2, cores)}):
         command = [sys.executable, "-I", timing.__file__, version, count, repeats]
-        done = subprocess.run(
-            list(map(str, command)), capture_output=True, text=True, check=True
-        )
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+        if done.returncode:
+            raise InputError(
+                f"{version} cannot be loaded and asked: {done.stderr.strip()[-300:]}"
+            )
         figures = json.loads(done.stdout)
         results[f"cores_{count}"] = figures
         report(
@@ -160,7 +163,8 @@ def measure_stopping(
     network, policy = restored.network, restored.pick()
     num_glimpses = restored.config.train.num_glimpses
     dataset = experiment.load_data(restored.config, datapath)
-    images, *_ = next(iter(dataset.eval_batches("test", _STOPPING_BATCH)))
+    images, _ = dataset.some("test", _STOPPING_BATCH)
+    images = tf.constant(images)
 
     @tf.function(autograph=False)
     def look(images):
@@ -372,7 +376,7 @@ def _measure_phase(config, phase, image_size, repeats, report):
     results = {
         "train_images_per_second": train_rate,
         "eval_images_per_second": eval_rate,
-        "train_flops_per_image": train_flops,
+        "flops_per_image": train_flops,
         "eval_flops_per_image": eval_flops,
         "matmul_gflops": rate,
         "train_fraction": ratio * train_work,
@@ -513,7 +517,7 @@ def _seconds_to_first_step(command, config_file, config):
         finally:
             process.kill()
             process.wait()
-    raise RuntimeError("train.py ended before its first step")
+    raise InputError("train.py ended before its first step: run it to see why.")
 
 
 def _median_seconds(function, repeats):

@@ -205,7 +205,7 @@ def compare_policies(
         policies: Dictionary name -> policy.
         batches: `tf.data.Dataset` of `(images, labels, weights)`.
         num_glimpses: Int.
-        mc_samples: Int. Copies averaged; a deterministic policy is run once.
+        mc_samples: Int. Copies averaged; what draws nothing is run once.
         seeds: Int, number of evaluation seeds.
         stop_epsilons: Sequence of floats. Where something says when to stop, what
             stopping by each would cost is measured; see `AttentionModel.may_stop`.
@@ -225,18 +225,19 @@ def compare_policies(
     """
     compared, correct = {}, {}
     for name, policy in policies.items():
+        draws = network.draws(policy)
         evaluator = Evaluator(
             network,
             policy,
             num_glimpses,
-            mc_samples=1 if policy.deterministic else mc_samples,
+            mc_samples=mc_samples if draws else 1,
             stop_epsilons=stop_epsilons,
             unknown_class=unknown_class,
             perturb=perturb,
             xla=xla,
         )
         runs = []
-        for seed in range(1 if policy.deterministic else seeds):
+        for seed in range(seeds if draws else 1):
             runs.append(evaluator.measure(batches, seed))
             if progress:
                 progress()

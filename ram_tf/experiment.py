@@ -74,14 +74,20 @@ def run(config, workdir, *, phase="all", overwrite=False, started=None, report=p
     with _locked(workdir):
         setup_runtime(config.runtime)
         configs = {each.name: phase_config(config, each) for each in chosen}
+        folders = {each.name: phase_folder(workdir, each, family) for each in chosen}
+        # Everything that can be known to fail fails before anything is deleted.
         for each in chosen:
-            _check_numbers(configs[each.name])
-            build_policies(configs[each.name])
-            _claim(phase_folder(workdir, each, family), configs[each.name], overwrite)
+            _check_phase(configs[each.name], each)
+            if not overwrite:
+                _compare(folders[each.name], configs[each.name])
         dataset = load_data(config)
+        for each in chosen:
+            dataset.steps_per_epoch(configs[each.name].train.batch_size)
+        for each in chosen:
+            _claim(folders[each.name], configs[each.name], overwrite)
         first_step = FirstStep(started, report)
         for each in chosen:
-            folder = phase_folder(workdir, each, family)
+            folder = folders[each.name]
             if not (folder / "results.json").exists():
                 weights = _find_weights(configs[each.name], each, folder)
                 status = _train_phase(
@@ -135,6 +141,20 @@ def load_data(config, datapath=None):
     return data.load(options.pop("name"), options.pop("datapath"), **options)
 
 
+def prefer(config, keys):
+    """Lets `train.KEY` hold for every phase that sets the key in its section.
+
+    Args:
+        config: `ConfigDict`, changed in place.
+        keys: Dotted names of the keys that were asked for explicitly.
+    """
+    for phase, section in config.phases.items():
+        for key in section:
+            if f"train.{key}" in keys and f"phases.{phase}.{key}" not in keys:
+                with section.ignore_type():
+                    section[key] = None
+
+
 def build_network(config, image_shape, num_classes):
     """Builds the config's model, weights and all."""
     try:
@@ -148,9 +168,14 @@ def build_network(config, image_shape, num_classes):
 def build_policies(config):
     """Returns the policies a trained model can be evaluated with, name -> policy."""
     family = _family(config)
-    options = _plain(config.policy)
+    options = {
+        # A list is what JSON makes of a tuple, but nothing that can be hashed.
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in _plain(config.policy).items()
+    }
     try:
         own = {name: make(**options) for name, make in family.policies.items()}
+        own = {name: policy for name, policy in own.items() if policy is not None}
         phase = [each for each in family.phases if each.name in config.phases][-1]
         learned = (phase.evaluated or phase.policy)(**options)
     except (TypeError, ValueError) as error:
@@ -160,16 +185,9 @@ def build_policies(config):
 
 def build_trainer(config, phase, network):
     """Builds the trainer of one phase around a network."""
-    section = config.phases[phase.name]
-    weights = _plain(section.weights)
-    if set(weights) != set(phase.weights):
-        raise InputError(
-            f"phases.{phase.name}.weights has the terms {sorted(weights)}, expected "
-            f"{sorted(phase.weights)}."
-        )
     return Trainer(
         network,
-        dataclasses.replace(phase, weights=weights),
+        _weighted(phase, config),
         phase.policy(**_plain(config.policy)),
         config.train.num_glimpses,
         mc_samples=config.train.mc_samples,
@@ -178,6 +196,11 @@ def build_trainer(config, phase, network):
         xla=config.runtime.xla and not _is_shared(network),
         seed=config.runtime.seed,
     )
+
+
+def shown_policy(config, everything):
+    """The policy that predicts and is drawn unless another is named."""
+    return everything.get(_family(config).shown, everything["learned"])
 
 
 def setup_runtime(runtime):
@@ -299,7 +322,13 @@ def _train_phase(config, phase, dataset, folder, weights, callbacks, report):
         # What a callback adds to the logs is seen by those after it.
         callbacks=[
             *callbacks,
-            _monitor(config, dataset, everything[phase.watched], folder, report),
+            _monitor(
+                config,
+                dataset,
+                everything.get(phase.watched, everything["learned"]),
+                folder,
+                report,
+            ),
             *decisive,
             keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
             ProgressBar(),
@@ -336,8 +365,7 @@ def _train_phase(config, phase, dataset, folder, weights, callbacks, report):
 
 
 def _monitor(config, dataset, policy, folder, report):
-    batches = dataset.eval_batches("validation", _MONITORED_IMAGES, _MONITORED_IMAGES)
-    images, labels, _ = next(iter(batches))
+    images, labels = dataset.some("validation", _MONITORED_IMAGES)
     return PolicyMonitor(
         policy,
         images,
@@ -363,10 +391,10 @@ def _final_test(config, network, everything, dataset, folder):
         xla=config.runtime.xla,
     )
     learned = compared["policies"]["learned"]
-    images, labels, _ = next(iter(dataset.eval_batches("test", 6)))
+    images, labels = dataset.some("test", 6)
     recording = visualization.record(
         network,
-        everything[_family(config).shown],
+        shown_policy(config, everything),
         images,
         config.train.num_glimpses,
     )
@@ -403,6 +431,48 @@ def describe_environment():
         "python": platform.python_version(),
         "machine": platform.machine(),
     }
+
+
+def _check_phase(config, phase):
+    """Refuses what would only fail after hours of training."""
+    _check_numbers(config)
+    evaluated = pick_policies(build_policies(config), config.eval.policies)
+    if "learned" not in evaluated:
+        raise InputError(
+            f"eval.policies {tuple(evaluated)} must include 'learned', the policy that "
+            "was trained with."
+        )
+    weighted, train = _weighted(phase, config), config.train
+    make_optimizer(
+        train.learning_rate, _plain(train.schedule), total_steps=1, steps_per_epoch=1
+    )
+    names = ["loss", "accuracy", *weighted.weights]
+    names += [f"val_{name}" for name in names]
+    names += ["spread", "coverage", "revisits"]
+    for key, name in _monitored(train).items():
+        if name not in names:
+            raise InputError(
+                f"{key} is {name!r}, expected one of {', '.join(sorted(names))}."
+            )
+
+
+def _monitored(train):
+    """The names of logs that decide something, by their keys."""
+    monitored = {"train.monitor": train.monitor}
+    if train.schedule.kind == "plateau":
+        monitored["train.schedule.monitor"] = train.schedule.monitor
+    return monitored
+
+
+def _weighted(phase, config):
+    """The phase with the config's weights of its terms."""
+    weights = _plain(config.phases[phase.name].weights)
+    if set(weights) != set(phase.weights):
+        raise InputError(
+            f"phases.{phase.name}.weights has the terms {sorted(weights)}, expected "
+            f"{sorted(phase.weights)}."
+        )
+    return dataclasses.replace(phase, weights=weights)
 
 
 def _check_numbers(config):
@@ -478,10 +548,22 @@ def _locked(workdir):
         yield
 
 
-def _claim(workdir, config, overwrite):
-    """Writes the effective config, or compares it with that of the run in `workdir`."""
-    content = json.loads(config.to_json())
+def _compare(workdir, config):
+    """Refuses to go on with a run of another config."""
     path = workdir / "config.json"
+    if any(workdir.glob("checkpoints/*")) and path.exists():
+        content = json.loads(config.to_json())
+        differing = sorted(_differences(json.loads(path.read_text()), content))
+        if differing:
+            raise InputError(
+                f"{workdir} holds a run of another config; differing: "
+                f"{'; '.join(differing)}. Use another --workdir, or --overwrite to "
+                "delete it and start anew."
+            )
+
+
+def _claim(workdir, config, overwrite):
+    """Writes the effective config, after deleting an earlier run if asked to."""
     if overwrite:
         # Only what a run writes: the folder may hold other things.
         for name in _WRITTEN:
@@ -490,15 +572,7 @@ def _claim(workdir, config, overwrite):
                 shutil.rmtree(entry)
             else:
                 entry.unlink(missing_ok=True)
-    if any(workdir.glob("checkpoints/*")) and path.exists():
-        differing = sorted(_differences(json.loads(path.read_text()), content))
-        if differing:
-            raise InputError(
-                f"{workdir} holds a run of another config; differing: "
-                f"{'; '.join(differing)}. Use another --workdir, or --overwrite to "
-                "delete it and start anew."
-            )
-    write_json(path, content)
+    write_json(workdir / "config.json", json.loads(config.to_json()))
 
 
 def _differences(old, new, prefix=""):

@@ -15,7 +15,7 @@ from keras import ops
 
 from ram_tf import random, trained
 from ram_tf.errors import InputError
-from ram_tf.models.rollout import rollout
+from ram_tf.models.rollout import first_choice, next_choice, rollout
 from ram_tf.ops import clip_locations, repeat_examples
 from ram_tf.serving import check, files
 
@@ -203,15 +203,9 @@ class Served:
         """Returns the state before the first glimpse, and where to take it."""
         state = self._first_state(tf.shape(seed)[0])
         state["seed"] = seed
-        seeds = random.rollout_seeds(_key(seed, 0), self.num_glimpses)
-        plan = self._plan(state["network"], seeds.start)
-        if plan is None:
-            action = self.policy.start(
-                self.network, {}, state["network"], seed=seeds.start, training=False
-            ).action
-        else:
-            action = plan[:, 0]
-        return {**self._flat(state), "location": clip_locations(action)}
+        key = _key(seed, 0)
+        choice, _ = self._first_choice(state["network"], key)
+        return {**self._flat(state), "location": clip_locations(choice.action)}
 
     def look(self, glimpse, location, *flat):
         """Takes a glimpse in; returns the belief, and where to look next."""
@@ -226,25 +220,22 @@ class Served:
         read = network.read(after["hidden"][:, None])
         probabilities = ops.softmax(read.pop("logits"))[:, 0]
         answer = self._predict(probabilities)
-        key = _key(state["seed"], 0)
-        seed = random.decision_seed(key, state["step"], self.num_glimpses)
-        start = random.rollout_seeds(key, self.num_glimpses).start
-        plan = self._plan(after, start)
-        if plan is None:
-            choice = self.policy(network, {}, after, seed=seed, training=False)
-            action = choice.action
-            if "gain" in choice.extras:
-                answer["information_gain"] = self._on_grid(choice.extras["gain"])
-            for name, value in choice.extras.items():
-                read[name] = value[:, None]
-        else:
-            step = tf.minimum(state["step"] + 1, self.num_glimpses - 1)
-            action = tf.gather(plan, step, axis=1, batch_dims=1)
+        key, step = _key(state["seed"], 0), state["step"]
+        _, plan = self._first_choice(after, key)
+        seed = random.decision_seed(key, step, self.num_glimpses)
+        choice = next_choice(network, self.policy, {}, after, plan, step, seed)
+        if "gain" in choice.extras:
+            answer["information_gain"] = self._on_grid(choice.extras["gain"])
+        read |= {name: value[:, None] for name, value in choice.extras.items()}
         doubt = network.doubt(read)
         if doubt is not None:
             answer["stop"] = self._may_stop(probabilities, doubt[:, 0])
-        state = {"network": after, "seed": state["seed"], "step": state["step"] + 1}
-        return {**answer, **self._flat(state), "location": clip_locations(action)}
+        state = {"network": after, "seed": state["seed"], "step": step + 1}
+        return {
+            **answer,
+            **self._flat(state),
+            "location": clip_locations(choice.action),
+        }
 
     def sense(self, images, location):
         """A sensor over a whole image: the glimpse at a location, in [0, 1].
@@ -259,11 +250,11 @@ class Served:
         }
 
     def _classify(self, images, seed, policy):
-        network, copies = self.network, self.mc_samples
-        if policy.deterministic:
-            copies = 1
+        network = self.network
+        draws = network.draws(policy)
+        copies = self.mc_samples if draws else 1
         repeated = repeat_examples(copies, images)[0]
-        if policy.deterministic and not network.senses_noise:
+        if not draws:
             seeds = random.make_seed(0)  # Unused; one an example would cost time.
         else:
             keys = [_key(seed, copy) for copy in range(copies)]
@@ -310,8 +301,12 @@ class Served:
             "labels": tf.gather(tf.constant(self.class_names), best),
         }
 
-    def _plan(self, state, seed):
-        return self.policy.plan(self.network, {}, state, self.num_glimpses, seed)
+    def _first_choice(self, state, key):
+        """The first choice and the plan, see `first_choice`."""
+        start = random.rollout_seeds(key, self.num_glimpses).start
+        return first_choice(
+            self.network, self.policy, {}, state, self.num_glimpses, start
+        )
 
     def _on_grid(self, gain):
         """Gains `(..., cells)` on the grid; -1 where seen, as JSON has no infinity."""
@@ -471,7 +466,9 @@ def _check(version, examples, answers, aside):
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
     )
     if done.returncode:
-        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1]
+        said = f"{done.stdout}\n{done.stderr}".split("\n")
+        last = [line for line in said if line.strip()] or ["its check was killed"]
+        last = last[-1]
         raise InputError(f"the exported model does not answer as it should: {last}")
 
 

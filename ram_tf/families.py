@@ -16,8 +16,10 @@ class Family:
         build: `(num_classes, **model section) -> AttentionModel`, not yet built.
         phases: Its phases, in order.
         policies: Its policies beside `learned`, name -> factory called with the
-            config's policy section. One with the name of a control stands for it.
-        shown: Name of the policy that predicts and is drawn unless another is named.
+            config's policy section; one that returns `None` does not apply to it. One
+            with the name of a control stands for it.
+        shown: Name of the policy that predicts and is drawn unless another is named;
+            `learned` if that one does not apply.
     """
 
     build: Callable[..., Any]
@@ -38,8 +40,10 @@ class Family:
         raise InputError(f"unknown phase {name!r}: this family has {known}.")
 
 
-def _mean_policy(first_location=None, **unused):
+def _mean_policy(kind="gaussian", first_location=None, **unused):
     del unused  # A deterministic first glimpse is the centre or the fixed place.
+    if kind != "gaussian":
+        return None  # The location head has learned nothing.
     return policies.GaussianPolicy(sample=False, first_location=first_location)
 
 

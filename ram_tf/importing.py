@@ -18,17 +18,28 @@ _CLASS_NAMES = tuple("0123456789")
 _IMAGE_SHAPE = (28, 28, 1)
 
 
-def import_ram(checkpoint, workdir, config, *, stddev, scale_factor=2, report=print):
+def import_ram(
+    checkpoint,
+    workdir,
+    config,
+    *,
+    stddev,
+    num_scales=1,
+    scale_factor=2,
+    report=print,
+):
     """Turns a checkpoint of the published PyTorch RAM into a workdir.
 
-    Sizes are read from the weights. The workdir can be evaluated, drawn, exported, and
+    Widths are read from the weights. The workdir can be evaluated, drawn, exported, and
     trained on from (`--pretrain_checkpoint`), but has no optimizer to resume.
 
     Args:
         checkpoint: Path of the `.pth.tar` file.
         workdir: Folder to write, which must not exist.
-        config: `ConfigDict` of RAM on MNIST; its model section is replaced.
+        config: `ConfigDict` of RAM on MNIST; its model section becomes the published
+            one.
         stddev: Float. The policy's sigma, which the weights do not hold.
+        num_scales: Int. Patches of a glimpse.
         scale_factor: Number. Ratio of the sides of neighbouring patches.
         report: Function of one line of text.
     """
@@ -39,7 +50,7 @@ def import_ram(checkpoint, workdir, config, *, stddev, scale_factor=2, report=pr
     weights = saved.get("model_state", saved) if isinstance(saved, dict) else None
     config = copy.deepcopy(config)
     try:
-        _describe_model(config, weights, stddev, scale_factor)
+        _describe_model(config, weights, stddev, num_scales, scale_factor)
         network = experiment.build_network(config, _IMAGE_SHAPE, len(_CLASS_NAMES))
         load_published(network, weights)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
@@ -54,7 +65,11 @@ def import_ram(checkpoint, workdir, config, *, stddev, scale_factor=2, report=pr
     )
     state = {"step": 0, "history": [], "best": None, "source": str(checkpoint)}
     save_checkpoint(workdir / "checkpoints" / "best", network, None, state)
-    report(f"wrote {workdir}: {network.count_params():,} parameters")
+    sides = " and ".join(f"{side}x{side}" for side in network.glimpse_sides)
+    report(
+        f"wrote {workdir}: {network.count_params():,} parameters, glimpses of {sides} "
+        f"pixels, sigma {stddev:g}"
+    )
 
 
 def load_published(network, weights):
@@ -102,12 +117,14 @@ def published_weights(network):
         yield f"{name}.bias", layer.bias, np.asarray
 
 
-def _describe_model(config, weights, stddev, scale_factor):
+def _describe_model(config, weights, stddev, num_scales, scale_factor):
     """Fills the model section with the sizes of the weights."""
     glimpse_units, inputs = weights["sensor.fc1.weight"].shape
     units, _ = weights["rnn.h2h.weight"].shape
     two_layers = "locator.fc_lt.weight" in weights
-    size, num_scales = _patches(inputs)
+    size = round((inputs / num_scales) ** 0.5)
+    if num_scales * size**2 != inputs:
+        raise ValueError(f"{inputs} pixels are not {num_scales} square patch(es)")
     model = config.model
     hidden = weights["locator.fc.weight"].shape[0] if two_layers else None
     with model.ignore_type():
@@ -115,6 +132,9 @@ def _describe_model(config, weights, stddev, scale_factor):
             size=size,
             num_scales=num_scales,
             scale_factor=scale_factor,
+            sides=None,
+            reduction="average",
+            padding="zeros",
             pixel_mean=PIXEL_MEAN,
             pixel_stddev=PIXEL_STDDEV,
         )
@@ -124,13 +144,4 @@ def _describe_model(config, weights, stddev, scale_factor):
             units=weights["sensor.fc3.weight"].shape[0],
         )
         model.core.units = units
-        model.location.update(hidden_units=hidden, stddev=stddev)
-
-
-def _patches(inputs):
-    """Side and number of square patches with so many pixels: as few as can be."""
-    for num_scales in range(1, 9):
-        side = round((inputs / num_scales) ** 0.5)
-        if num_scales * side**2 == inputs:
-            return side, num_scales
-    raise ValueError(f"{inputs} pixels of a glimpse")
+        model.location.update(hidden_units=hidden, stddev=stddev, bound="tanh")

@@ -1,7 +1,8 @@
 """Reads the tensors of a PyTorch checkpoint without PyTorch, and runs nothing of it.
 
-A pickle may name any function and have it called. This reader knows four names, makes
-plain objects of them, and refuses every other.
+A pickle may name any function and have it called. This reader knows the names of
+tensors, their storages and ordered dictionaries, makes plain objects of them, and
+refuses every other.
 """
 
 import collections

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import ml_collections
 import numpy as np
+import tensorflow as tf
 from matplotlib.backend_bases import FigureCanvasBase
 
 from ram_tf import (
@@ -19,13 +20,14 @@ from ram_tf import (
     experiment,
     metrics,
     pretrained,
+    random,
     reports,
     visualization,
 )
 from ram_tf.errors import InputError
 from ram_tf.families import FAMILIES
 from ram_tf.files import whole_file, write_json
-from ram_tf.models import DynamicLooker
+from ram_tf.models import DynamicLooker, rollout
 from ram_tf.training.checkpointing import find_checkpoint, load_weights, read_state
 
 _PREDICTED_COLUMNS = ("file", "class", "probability", "locations")
@@ -53,7 +55,8 @@ class Trained:
 
     def pick(self, name=None):
         """Returns a policy by name, the one that the family shows if `None`."""
-        name = FAMILIES[self.config.family].shown if name is None else name
+        if name is None:
+            return experiment.shown_policy(self.config, self.policies)
         return experiment.pick_policies(self.policies, [name])[name]
 
 
@@ -87,7 +90,7 @@ def restore(workdir, checkpoint="best"):
 
 
 def _run_folder(workdir):
-    """The folder of a run: in a workdir of several phases, that of the last trained."""
+    """The folder of a run: in a workdir of several phases, its last one there."""
     if not (workdir / "config.json").exists():
         found = [
             workdir / phase.name
@@ -249,9 +252,10 @@ def draw(
         datapath: Where the data are, or `None`, as trained.
         report: Function of one line of text.
     """
-    _check_picture_name(output)
+    _check_picture_name(output, [".gif"] if kind == "animation" else None)
     if kind == "curves":
-        visualization.plot_curves(pathlib.Path(workdir) / "metrics.csv", output)
+        folder = _run_folder(pretrained.locate(workdir))
+        visualization.plot_curves(folder / "metrics.csv", output)
     else:
         trained = restore(workdir, checkpoint)
         chosen = trained.pick(policy)
@@ -260,7 +264,7 @@ def draw(
             labels = None
         else:
             dataset = experiment.load_data(trained.config, datapath)
-            pixels, labels, _ = next(iter(dataset.eval_batches("test", num_images)))
+            pixels, labels = dataset.some("test", num_images)
         recording = visualization.record(
             trained.network,
             chosen,
@@ -307,7 +311,9 @@ def predict(
     chosen = trained.pick(policy)
     steps = num_glimpses or trained.config.train.num_glimpses
     if stop_epsilon is None:
-        looker = functools.partial(_look, trained.network, chosen, steps)
+        looker = functools.partial(
+            tf.function(_look, autograph=False), trained.network, chosen, steps
+        )
     else:
         looker = DynamicLooker(trained.network, chosen, steps, stop_epsilon)
     progress = _progress_bar(len(files), "image") if output else None
@@ -318,6 +324,7 @@ def predict(
             batch = files[start : start + batch_size]
             pixels = np.stack([_read_image(path, trained) for path in batch])
             found = looker(pixels)
+            found = {name: np.asarray(value) for name, value in found.items()}
             rows = zip(batch, found["probabilities"], found["locations"])
             for path, probabilities, places in rows:
                 best = int(probabilities.argmax())
@@ -333,9 +340,13 @@ def predict(
 
 
 def _look(network, policy, num_glimpses, images):
-    """Looks as often as it may: what a `DynamicLooker` returns that never stops."""
-    recording = visualization.record(network, policy, images, num_glimpses)
-    return {**recording, "probabilities": recording["probabilities"][:, -1]}
+    """Looks `num_glimpses` times: what a `DynamicLooker` returns that never stops."""
+    seed = random.make_seed(0)
+    if network.draws(policy):  # Each image its own, whatever the batch.
+        seed = tf.zeros((len(images), 2), tf.int32)
+    looked = rollout(network, policy, network.prepare(images), num_glimpses, seed=seed)
+    probabilities = tf.nn.softmax(looked.logits[:, -1])
+    return {"probabilities": probabilities, "locations": looked.locations}
 
 
 def _progress_bar(total, unit):
@@ -367,9 +378,10 @@ def _read_image(path, trained):
     return data.decode_image(content, str(path), (height, width), channels)
 
 
-def _check_picture_name(path):
-    known = sorted(FigureCanvasBase.get_supported_filetypes())
-    if pathlib.Path(path).suffix.lower().lstrip(".") not in known:
+def _check_picture_name(path, known=None):
+    known = known or [f".{name}" for name in FigureCanvasBase.get_supported_filetypes()]
+    known = sorted(known)
+    if pathlib.Path(path).suffix.lower() not in known:
         raise InputError(
             f"cannot write a picture to {str(path)!r}: expected a name ending in one "
             f"of {', '.join(known)}."

@@ -37,14 +37,16 @@ def record(network, policy, images, num_glimpses, seed=0):
     Returns:
         Dictionary of arrays: `images` as floats in [0, 1]; `locations` `(n, T, 2)`;
         `boxes` `(n, T, scales, 4)` in pixels; `probabilities` `(n, T, classes)`;
-        `glimpses` `(n, T, scales, side, side, channels)`, in the model's units; of a
-        policy that predicts one, `gain` `(n, T - 1, rows, columns)`, the expected
-        information gain of each cell in nats, minus infinity where seen.
+        `glimpses` `(n, T, scales, side, side, channels)`, as floats in [0, 1] but for
+        what a sensor adds outside the image; of a policy that predicts one, `gain` `(n,
+        T - 1, rows, columns)`, the expected information gain of each cell in nats,
+        minus infinity where seen.
     """
     images = np.asarray(images)
     seed = random.make_seed(seed)
     result = network(images, policy=policy, num_glimpses=num_glimpses, seed=seed)
     context = network.prepare(images)
+    glimpses = network.sense(context, result.locations, seed=seed)
     logits = np.asarray(result.logits, "float64")
     exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
     pixels = images / 255.0 if images.dtype == np.uint8 else images
@@ -53,9 +55,7 @@ def record(network, policy, images, num_glimpses, seed=0):
         "locations": np.asarray(result.locations),
         "boxes": np.asarray(network.glimpse_boxes(result.locations, images.shape[1:3])),
         "probabilities": exponentials / exponentials.sum(axis=-1, keepdims=True),
-        "glimpses": np.asarray(
-            network.sense(context, result.locations, seed=seed), "float32"
-        ),
+        "glimpses": np.asarray(network.denormalize(glimpses), "float32"),
     }
     if "gain" in result.extras:
         gain = np.asarray(result.extras["gain"], "float32")
@@ -163,7 +163,7 @@ def plot_gain(recording, path, class_names, labels=None):
             below = add_axes(
                 left + (panel - side) / 2, top + tall + gap / 2, side, side
             )
-            _show(below, (recording["glimpses"][image, step, 0] + 1) / 2)
+            _show(below, recording["glimpses"][image, step, 0])
             _frame(below, _step_color(step, num_glimpses))
             probabilities = recording["probabilities"][image, step]
             number = f"{step + 1}: "
@@ -312,7 +312,7 @@ def _draw_image(axes, recording, image, num_steps):
 
 
 def _draw_glimpse(axes, glimpse):
-    """All scales side by side, stretched to the range that the model received."""
+    """All scales side by side, stretched to the range that they have together."""
     low, high = glimpse.min(), glimpse.max()
     scales = list((glimpse - low) / max(high - low, 1e-6))
     gap = np.full((glimpse.shape[1], 1, glimpse.shape[-1]), 0.5)

@@ -219,6 +219,23 @@ def test_evaluation_and_dynamic_looking_agree():
         }
 
 
+def test_noise_of_the_sensor_is_averaged_and_varies_between_seeds():
+    network = make_network(padding="normal")
+    split = data.Split((255 * IMAGES).astype("uint8"), LABELS)
+    dataset = data.Dataset("tiny", split, split, split, tuple("abcd"))
+    compared = evaluation.compare_policies(
+        network,
+        {"mean": policies.GaussianPolicy(sample=False, first_location=(-1.0, -1.0))},
+        dataset.eval_batches("test", 10),
+        2,
+        mc_samples=3,
+        seeds=2,
+    )
+    measured = compared["policies"]["mean"]
+    assert measured["mc_samples"] == 3
+    assert max(measured["nll"]["std"]) > 0
+
+
 def test_seeds_of_a_glimpse_are_those_of_the_rollout():
     seed = random.make_seed(3)
     seeds = random.rollout_seeds(seed, 4)

@@ -24,7 +24,7 @@ ALLOWED = {
     "visualization": ("errors", "random"),
     "evaluation": (*LOW, "metrics", "models"),
     "reports": ("metrics", "policies"),
-    "pretrained": ("errors", "files"),
+    "pretrained": ("errors", "files", "training"),
     "training": (*LOW, "files", "models", "phases", "metrics", "visualization"),
     "serving": ("errors", "files", "data", "visualization"),
     "command": ("errors",),

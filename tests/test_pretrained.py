@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shutil
 
@@ -51,7 +52,8 @@ def test_packaging_keeps_the_weights_and_forgets_the_place_and_the_optimizer(tmp
     best = workdir / "checkpoints" / "best"
     state = json.loads((best / "state.json").read_text())
     (best / "optimizer.h5").write_bytes(b"0")
-    state |= {"digests": {**state["digests"], "optimizer.h5": "0"}, "history": [{}]}
+    digest = hashlib.sha256(b"0").hexdigest()
+    state |= {"digests": {**state["digests"], "optimizer.h5": digest}, "history": [{}]}
     (best / "state.json").write_text(json.dumps(state))
     folder = pretrained.package(workdir, "mine", tmp_path)
     assert "somebody" not in "".join(p.read_text() for p in folder.rglob("*.json"))
@@ -60,6 +62,23 @@ def test_packaging_keeps_the_weights_and_forgets_the_place_and_the_optimizer(tmp
     after = trained.restore(folder).network
     for one, other in zip(before.weights, after.weights, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "/tmp/a"])
+def test_a_name_that_leads_elsewhere_is_refused(name, tmp_path):
+    (tmp_path / "kept").mkdir()
+    with pytest.raises(InputError, match="cannot be named"):
+        pretrained.package(pretrained.locate("packaged:ram_digits"), name, tmp_path)
+    assert (tmp_path / "kept").exists()
+
+
+def test_damaged_weights_are_not_packaged(tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(pretrained.locate("packaged:ram_digits"), workdir)
+    weights = workdir / "checkpoints" / "best" / "model.weights.h5"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(InputError, match="damaged"):
+        pretrained.package(workdir, "mine", tmp_path)
 
 
 def test_only_a_finished_run_can_be_packaged(tmp_path):

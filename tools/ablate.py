@@ -3,8 +3,9 @@
   python tools/ablate.py --config=configs/active_ram_mnist.py --datapath=DIR \
     --variants=configs/variants/active_ram.py --workdir=runs/variants --seeds=0,1,2
 
-A file of variants holds `VARIANTS`, a dictionary: name -> {dotted config key: value}.
-The same command goes on where it was stopped.
+A file of variants holds `VARIANTS`, a dictionary: name -> {dotted config key: value},
+and `BASE`, the config that they vary unless --config names another. The same command
+goes on where it was stopped.
 """
 
 import pathlib
@@ -25,20 +26,33 @@ flags.DEFINE_list("seeds", ["0"], "Seeds, each of which trains every variant.")
 
 
 def rewrite(argv):
-    """Turns the short names into overrides of the config."""
+    """Turns the short names into overrides of the config, and chooses its file."""
+    given = command.flag_values(argv)
+    if "config" not in given and "variants" in given:
+        base = read_variants(given["variants"]).get("BASE")
+        if base is not None:
+            argv = [*argv, f"--config={ROOT / base}"]
     return command.expand_short_names(argv, {"datapath": "data.datapath"})
 
 
-def main(arguments):
-    from ram_tf import ablation
-
+def read_variants(path):
+    """Runs a file of variants; returns its names."""
     try:
-        variants = runpy.run_path(FLAGS.variants)["VARIANTS"]
+        names = runpy.run_path(path)
+        names["VARIANTS"]
     except (OSError, KeyError, SyntaxError) as error:
         raise InputError(
-            f"no variants in {FLAGS.variants!r}: expected a python file with VARIANTS, "
-            "as in configs/variants/."
+            f"no variants in {path!r}: expected a python file with VARIANTS, as in "
+            "configs/variants/."
         ) from error
+    return names
+
+
+def main(arguments):
+    from ram_tf import ablation, experiment
+
+    experiment.prefer(CONFIG.value, config_flags.get_override_values(FLAGS["config"]))
+    variants = read_variants(FLAGS.variants)["VARIANTS"]
     seeds = [int(command.number(seed, "seeds")) for seed in FLAGS.seeds]
     return ablation.run(CONFIG.value, variants, FLAGS.workdir, seeds=seeds)
 

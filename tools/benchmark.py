@@ -37,8 +37,9 @@ SHORT_NAMES = {"batch": "train.batch_size", "datapath": "data.datapath"}
 
 
 def main(arguments):
-    from ram_tf import benchmark
+    from ram_tf import benchmark, experiment
 
+    experiment.prefer(CONFIG.value, config_flags.get_override_values(FLAGS["config"]))
     if (FLAGS.saved_model or FLAGS.stop_epsilon) and not FLAGS.workdir:
         raise InputError("--saved_model and --stop_epsilon need a run: give --workdir.")
     if FLAGS.stop_epsilon:

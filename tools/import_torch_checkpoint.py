@@ -20,6 +20,7 @@ CONFIG = config_flags.DEFINE_config_file("config", None, "Of RAM on the same dat
 flags.DEFINE_string("checkpoint", None, "The file to import.", required=True)
 flags.DEFINE_string("workdir", None, "Folder to write.", required=True)
 flags.DEFINE_float("stddev", 0.17, "Sigma of its policy.", lower_bound=1e-6)
+flags.DEFINE_integer("num_scales", 1, "Patches of a glimpse.", lower_bound=1)
 flags.DEFINE_float("scale_factor", 2, "Ratio of neighbouring patches.", lower_bound=1)
 
 
@@ -31,6 +32,7 @@ def main(arguments):
         FLAGS.workdir,
         CONFIG.value,
         stddev=FLAGS.stddev,
+        num_scales=FLAGS.num_scales,
         scale_factor=FLAGS.scale_factor,
     )
 

@@ -5,16 +5,18 @@ small convolutional networks that see the whole image, or all of it at once but 
 BASE = "configs/ram_mnist.py"
 
 GLIMPSES = "model.glimpse_network"
+EVALUATED = "eval.policies"
 WHOLE_IMAGE = {
     "policy.kind": "center",
+    EVALUATED: ("learned",),
     "train.num_glimpses": 1,
     "model.retina.num_scales": 1,
 }
 
 VARIANTS = {
     "learned": {},
-    "trained_random": {"policy.kind": "random"},
-    "trained_center": {"policy.kind": "center"},
+    "trained_random": {"policy.kind": "random", EVALUATED: ("learned",)},
+    "trained_center": {"policy.kind": "center", EVALUATED: ("learned",)},
     # One glimpse at the centre, as large as the image of 28x28 pixels.
     "whole_image_cnn": {
         **WHOLE_IMAGE,

@@ -201,6 +201,12 @@ class Dataset:
 
         return _pipeline(range(-(-size // _positive("batch size", batch_size))), batch)
 
+    def some(self, split, count):
+        """Returns the first images and labels of a split, at most `count`."""
+        images, labels, weights = next(iter(self.eval_batches(split, count)))
+        real = np.asarray(weights) > 0
+        return np.asarray(images)[real], np.asarray(labels)[real]
+
     def eval_size(self, split, max_examples=None):
         """Returns how many examples `eval_batches` goes through."""
         size = len(self._split(split))

@@ -14,6 +14,7 @@ class AttentionModel(keras.Model):
     and is passed in. `build` takes the shape of the images and creates every weight.
 
     Attributes:
+        num_classes: Int.
         glimpse_sides: Tuple of ints, sides in pixels of what one glimpse sees, finest
             scale first.
         senses_noise: Boolean. Whether `sense` draws random numbers.
@@ -88,6 +89,10 @@ class AttentionModel(keras.Model):
             Dictionary of `(batch, time, ...)` tensors with at least `logits`.
         """
         raise NotImplementedError
+
+    def draws(self, policy):
+        """Whether looking by this policy draws random numbers."""
+        return self.senses_noise or not policy.deterministic
 
     def doubt(self, extras):
         """What a rule that stops looking reads of a rollout's extras.

@@ -7,7 +7,7 @@ from keras import ops
 
 from ram_tf import random
 from ram_tf.errors import InputError
-from ram_tf.models.rollout import take_glimpse
+from ram_tf.models.rollout import first_choice, next_choice, take_glimpse
 from ram_tf.ops import clip_locations
 
 
@@ -33,6 +33,7 @@ class DynamicLooker:
         # Not compiled by XLA, which would do so anew for each number of images left.
         self._begin = _AnyBatch(self._first)
         self._step = _AnyBatch(self._look)
+        self._last = _AnyBatch(self._look_last)
         self._keep = _AnyBatch(_keep)
 
     def __call__(self, images, seeds=None):
@@ -51,8 +52,8 @@ class DynamicLooker:
             InputError: If nothing says when to stop.
         """
         batch_size = len(images)
-        if self.policy.deterministic and not self.network.senses_noise:
-            seeds = None  # Nothing is drawn; one an image would cost time.
+        if not self.network.draws(self.policy):
+            seeds = None  # One an image would cost time.
         elif seeds is None:
             seeds = np.zeros((batch_size, 2))
         going = np.arange(batch_size)
@@ -64,10 +65,10 @@ class DynamicLooker:
             context, None if seeds is None else tf.cast(seeds, "int32")
         )
         for step in range(self.num_glimpses):
-            belief, stops, where, carried = self._step(carried, tf.constant(step))
+            look = self._last if step == self.num_glimpses - 1 else self._step
+            belief, stops, where, carried = look(carried, tf.constant(step))
             locations[going, step] = where
-            last = step == self.num_glimpses - 1
-            stopped = np.full(len(going), True) if last else np.asarray(stops)
+            stopped = np.asarray(stops)
             probabilities[going[stopped]] = np.asarray(belief)[stopped]
             taken[going[stopped]] = step + 1
             if stopped.all():
@@ -82,46 +83,49 @@ class DynamicLooker:
         }
 
     def _first(self, context, seeds):
-        network, policy = self.network, self.policy
-        context = network.begin(context, self.num_glimpses)
+        network, num_glimpses = self.network, self.num_glimpses
+        context = network.begin(context, num_glimpses)
         state = network.initial_state(context)
-        start = random.rollout_seeds(_or_any(seeds), self.num_glimpses).start
-        plan = policy.plan(network, context, state, self.num_glimpses, start)
-        if plan is None:
-            action = policy.start(network, context, state, seed=start, training=False)
-            action = action.action
-        else:
-            action = plan[:, 0]
+        seed = random.rollout_seeds(_or_any(seeds), num_glimpses).start
+        start, plan = first_choice(
+            network, self.policy, context, state, num_glimpses, seed
+        )
         return {
             "context": context,
             "state": state,
-            "action": action,
+            "action": start.action,
             "plan": plan,
             "seeds": seeds,
         }
 
     def _look(self, carried, step):
+        """Looks and decides: belief, whether it may stop, where it looked, the rest."""
+        belief, location, state, read, seeds = self._see(carried, step)
         network, context = self.network, carried["context"]
-        seeds = random.glimpse_seeds(_or_any(carried["seeds"]), step, self.num_glimpses)
-        location = clip_locations(carried["action"])
-        state = take_glimpse(network, context, location, carried["state"], seeds.sense)
-        read = network.read(state["hidden"][:, None])
-        belief = ops.softmax(read.pop("logits"))[:, 0]
-        plan = carried["plan"]
-        if plan is None:
-            choice = self.policy(
-                network, context, state, seed=seeds.decide, training=False
-            )
-            action = choice.action
-            read |= {name: value[:, None] for name, value in choice.extras.items()}
-        else:
-            following = tf.minimum(step + 1, self.num_glimpses - 1)
-            action = tf.gather(plan, following, axis=1)
+        choice = next_choice(
+            network, self.policy, context, state, carried["plan"], step, seeds.decide
+        )
+        read |= {name: value[:, None] for name, value in choice.extras.items()}
         doubt = network.doubt(read)
         if doubt is None:
             raise InputError("nothing says when to stop looking: leave epsilon out.")
         stops = network.may_stop(belief, doubt[:, 0], self.epsilon)
-        return belief, stops, location, {**carried, "state": state, "action": action}
+        carried = {**carried, "state": state, "action": choice.action}
+        return belief, stops, location, carried
+
+    def _look_last(self, carried, step):
+        belief, location, *_ = self._see(carried, step)
+        return belief, ops.ones_like(belief[:, 0], dtype="bool"), location, carried
+
+    def _see(self, carried, step):
+        seeds = random.glimpse_seeds(_or_any(carried["seeds"]), step, self.num_glimpses)
+        location = clip_locations(carried["action"])
+        state = take_glimpse(
+            self.network, carried["context"], location, carried["state"], seeds.sense
+        )
+        read = self.network.read(state["hidden"][:, None])
+        belief = ops.softmax(read.pop("logits"))[:, 0]
+        return belief, location, state, read, seeds
 
 
 class _AnyBatch:

@@ -5,7 +5,7 @@ import tensorflow as tf
 from keras import ops
 
 from ram_tf import random
-from ram_tf.models.outputs import Rollout
+from ram_tf.models.outputs import Choice, Rollout
 from ram_tf.ops import clip_locations
 
 
@@ -41,7 +41,9 @@ def rollout(
     state = network.initial_state(context)
     batch_size = ops.shape(state["hidden"])[0]
     seeds = random.rollout_seeds(seed, num_glimpses)
-    plan = policy.plan(network, context, state, num_glimpses, seeds.start)
+    start, plan = first_choice(
+        network, policy, context, state, num_glimpses, seeds.start, training
+    )
     if plan is None:
 
         def step(state, action, sense_seed, decide_seed):
@@ -56,9 +58,6 @@ def rollout(
                 )
             return location, state, choice
 
-        start = policy.start(
-            network, context, state, seed=seeds.start, training=training
-        )
         last_seed = seeds.decide[-1] if policy.count_last_action else None
         decide_seeds = [*seeds.decide[:-1], last_seed]
         looped = not policy.unroll and not training
@@ -66,7 +65,6 @@ def rollout(
         locations, states, choices = run(
             step, state, start.action, seeds.sense, decide_seeds
         )
-        choices = [start, *choices]
     else:
         plan = clip_locations(plan)
         features = _look(network, context, plan, seeds.sense[0], training)
@@ -82,7 +80,7 @@ def rollout(
     }
     hidden = recorded.pop("hidden")
     read = network.read(hidden, training=training, seed=seeds.start, **(reading or {}))
-    decisions = [choice for choice in choices if choice.log_prob is not None]
+    decisions = [c for c in (start, *choices) if c.log_prob is not None]
     return Rollout(
         locations=ops.stack(locations, axis=1),
         hidden=hidden,
@@ -91,6 +89,25 @@ def rollout(
         log_probs=_stack([c.log_prob for c in decisions], (batch_size, 0)),
         extras={**recorded, **read, **_stack_extras(decisions)},
     )
+
+
+def first_choice(network, policy, context, state, num_glimpses, seed, training=False):
+    """The `Choice` of the first glimpse, and the plan of all places or `None`."""
+    plan = policy.plan(network, context, state, num_glimpses, seed)
+    if plan is not None:
+        return Choice(plan[:, 0]), plan
+    start = policy.start(network, context, state, seed=seed, training=training)
+    return start, None
+
+
+def next_choice(network, policy, context, state, plan, step, seed):
+    """The `Choice` after glimpse `step`, an int tensor, scalar or `(batch,)`."""
+    if plan is None:
+        return policy(network, context, state, seed=seed, training=False)
+    batch_size, num_glimpses = ops.shape(state["hidden"])[0], plan.shape[1]
+    following = ops.minimum(step + 1, num_glimpses - 1)
+    following = ops.broadcast_to(following, (batch_size,))
+    return Choice(tf.gather(plan, following, axis=1, batch_dims=1))
 
 
 def take_glimpse(network, context, location, state, seed, training=False):

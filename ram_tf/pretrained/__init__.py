@@ -5,14 +5,15 @@ Wherever a command takes `--workdir`, `packaged:NAME` names one of them.
 
 import json
 import pathlib
+import re
 import shutil
 
 from ram_tf.errors import InputError
 from ram_tf.files import write_json
+from ram_tf.training.checkpointing import WEIGHTS, read_state
 
 PREFIX = "packaged:"
 _HERE = pathlib.Path(__file__).resolve().parent
-_WEIGHTS = "model.weights.h5"
 
 
 def names():
@@ -40,27 +41,31 @@ def package(workdir, name, root=_HERE):
 
     Args:
         workdir: Folder of a run of one phase.
-        name: String, the packaged model's.
+        name: String of letters, digits and underscores, the packaged model's.
         root: Folder to put it in.
 
     Returns:
         Path of its folder.
     """
+    if not re.fullmatch(r"\w+", name):
+        raise InputError(
+            f"a packaged model cannot be named {name!r}: use letters, digits and _."
+        )
     workdir, folder = pathlib.Path(workdir), pathlib.Path(root) / name
     best = workdir / "checkpoints" / "best"
     try:
         config = json.loads((workdir / "config.json").read_text())
-        state = json.loads((best / "state.json").read_text())
     except OSError as error:
         raise InputError(f"{workdir} is not the folder of a finished run.") from error
+    state = read_state(best)
     config["data"]["datapath"] = None  # Where the data were is nobody else's concern.
     kept = folder / "checkpoints" / "best"
     shutil.rmtree(folder, ignore_errors=True)
     kept.mkdir(parents=True)
-    shutil.copy(best / _WEIGHTS, kept)
+    shutil.copy(best / WEIGHTS, kept)
     write_json(folder / "config.json", config)
     shutil.copy(workdir / "dataset.json", folder)
     shared = {key: state[key] for key in ("format_version", "step", "best")}
-    digests = {_WEIGHTS: state["digests"][_WEIGHTS]}
+    digests = {WEIGHTS: state["digests"][WEIGHTS]}
     write_json(kept / "state.json", {**shared, "digests": digests})
     return folder

@@ -108,8 +108,7 @@ def _recording(images, steps, boxes):
         "locations": np.stack([each["looked_at"] for each in steps])[None],
         "boxes": np.stack(boxes)[None],
         "probabilities": np.stack([each["probabilities"] for each in steps])[None],
-        # The pictures draw what a model receives, in its own range.
-        "glimpses": 2 * np.stack([each["glimpse"] for each in steps])[None] - 1,
+        "glimpses": np.stack([each["glimpse"] for each in steps])[None],
     }
     if "information_gain" in steps[0] and len(steps) > 1:
         gain = np.stack([each["information_gain"] for each in steps[:-1]])[None]

@@ -121,13 +121,13 @@ class StopOnSignal(keras.callbacks.Callback):
 
 
 class PolicyMonitor(keras.callbacks.Callback):
-    """Watches the deterministic policy after an epoch: statistics, and a picture.
+    """Watches a policy after each epoch: statistics, and a picture.
 
     Adds `spread`, `coverage` and `revisits` to the logs, warns once when the policy
     looks at the same places in every image, and draws the first images.
 
     Args:
-        policy: The deterministic policy.
+        policy: Where to look.
         images: Array of validation images, some hundreds.
         labels: Int array of their labels.
         class_names: Sequence of strings.

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from ram_tf import trained
 from tests.integration.conftest import read_rows
 
 NAMES = ["both", "fit only"]
@@ -32,6 +33,27 @@ def test_variants_are_compared(trained_variants):
             assert data["both y"].shape == (2, points)
 
 
+def test_variants_name_the_config_that_they_vary(
+    tiny_active, trained_variants, succeed, tmp_path
+):
+    file = tmp_path / "variants.py"
+    file.write_text(
+        f"BASE = {str(tiny_active)!r}\n"
+        "VARIANTS = {'random': {'policy.kind': 'random', 'train.epochs': 1,\n"
+        "                       'eval.policies': ('learned',)}}\n"
+    )
+    workdir = tmp_path / "runs"
+    result = succeed("tools/ablate.py", f"--variants={file}", f"--workdir={workdir}")
+    assert "active_ram (train)" in result.out
+    # What looks at random shows and predicts by looking at random.
+    results = json.loads((workdir / "random/seed_0/results.json").read_text())
+    assert set(results["comparison"]["policies"]) == {"learned"}
+    assert results["steps"] == 7
+    restored = trained.restore(workdir / "random" / "seed_0")
+    assert restored.pick() is restored.pick("learned") is restored.pick("random")
+    assert "mean" not in restored.policies
+
+
 def test_variants_go_on_where_they_stopped(trained_variants, succeed, tiny_active):
     before = (trained_variants / "comparison.csv").read_text()
     result = succeed(
@@ -51,6 +73,7 @@ def test_variants_go_on_where_they_stopped(trained_variants, succeed, tiny_activ
     [
         ("VARIANTS = {'a': {'train.momentum': 1}}", "train.momentum"),
         ("VARIANTS = {'a': {'train.epochs': 'many'}}", "train.epochs"),
+        ("VARIANTS = {}", "nothing to compare"),
         ("variants = {}", "VARIANTS"),
         ("VARIANTS = {", "VARIANTS"),
         (None, "VARIANTS"),
@@ -117,8 +140,9 @@ def test_predicting_stops_when_it_is_sure(trained_variants, succeed, images, tmp
     assert max(looks["1000"]) == 3
 
 
-def test_a_model_that_does_not_know_when_to_stop_says_so(trained, refuse, images):
+def test_a_model_that_does_not_know_when_to_stop_says_so(request, refuse, images):
+    workdir = request.getfixturevalue("trained")
     line = refuse(
-        "tools/predict.py", f"--workdir={trained}", images, "--stop_epsilon=1"
+        "tools/predict.py", f"--workdir={workdir}", images, "--stop_epsilon=1"
     )
     assert "when to stop" in line

@@ -66,6 +66,11 @@ def test_a_missing_config_file_is_named(word, refuse):
         ("--strategy=many", "unknown runtime.strategy 'many'"),
         ("--mixed_precision=float8", "unknown runtime.mixed_precision 'float8'"),
         ("--batch=5000", "batch of 5000 is larger"),
+        ("--config.eval.policies=('mean',)", "must include 'learned'"),
+        ("--config.eval.policies=('learned','maen')", "unknown policy 'maen'"),
+        ("--config.policy.kind=spiral", "unknown policy.kind 'spiral'"),
+        ("--config.train.monitor=val_acuracy", "train.monitor is 'val_acuracy'"),
+        ("--config.train.schedule.kind=stairs", "train.schedule.kind 'stairs'"),
         ("--batch=0", "train.batch_size must be positive, got 0"),
         ("--batchv=0", "eval.batch_size must be positive, got 0"),
         ("--T=0", "train.num_glimpses must be positive, got 0"),
@@ -131,6 +136,23 @@ def test_a_phase_that_cannot_be_trained_is_refused(
         "train.py", f"--config={tiny_pham}", f"--workdir={workdir}", *arguments
     )
     assert not list(workdir.glob("**/checkpoints/*"))
+
+
+def test_overwriting_deletes_nothing_before_all_is_known_to_be_usable(
+    tiny_config, trained, refuse, tmp_path
+):
+    workdir = tmp_path / "run"
+    shutil.copytree(trained, workdir)
+    for word in ("--config.data.name=cats", "--config.train.monitor=loss_of_time"):
+        refuse(
+            "train.py",
+            f"--config={tiny_config}",
+            f"--workdir={workdir}",
+            "--overwrite",
+            word,
+        )
+        for name in ("config.json", "results.json", "checkpoints/best/state.json"):
+            assert (workdir / name).read_bytes() == (trained / name).read_bytes()
 
 
 def test_a_data_set_without_a_config_is_named_with_those_that_have_one(refuse):

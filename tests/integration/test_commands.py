@@ -142,6 +142,25 @@ def test_visualize_draws_files(trained, images, succeed, tmp_path):
         assert numbers["locations"].shape == (2, 2, 2)
 
 
+def test_a_file_is_classified_alike_in_any_order_and_batch(
+    trained_phases, succeed, images, tmp_path
+):
+    files = sorted(path for path in images.rglob("*") if path.suffix != ".txt")
+    rows = []
+    for order, batch_size in ((files, 2), (files[::-1], 1), (files, 64)):
+        path = tmp_path / f"{len(rows)}.csv"
+        succeed(
+            "tools/predict.py",
+            f"--workdir={trained_phases}",
+            *order,
+            f"--batch_size={batch_size}",
+            f"--output={path}",
+        )
+        rows.append(sorted(read_rows(path), key=lambda row: row["file"]))
+    assert len(rows[0]) == 3
+    assert rows[0] == rows[1] == rows[2]
+
+
 def test_predict_reads_files_and_folders_of_any_size_and_colour(
     trained, images, succeed, tmp_path
 ):
@@ -176,7 +195,7 @@ def test_benchmark_measures_what_the_contract_names(tiny_config, succeed, tmp_pa
     for name in (
         "train_images_per_second",
         "eval_images_per_second",
-        "train_flops_per_image",
+        "flops_per_image",
         "eval_flops_per_image",
         "matmul_gflops",
         "train_fraction",
