@@ -7,6 +7,7 @@ import contextlib
 import os
 import pathlib
 import re
+import runpy
 import sys
 import time
 
@@ -130,6 +131,29 @@ def choose_config(argv, default):
         )
     sys.path.append(str(chosen.resolve().parent))
     return [rest[0], f"--config={chosen}", *rest[1:]]
+
+
+def read_names(path, name, examples):
+    """Runs a python file and returns its names, of which `name` must be one."""
+    try:
+        names = runpy.run_path(path)
+        names[name]
+    except (OSError, KeyError, SyntaxError) as error:
+        raise InputError(
+            f"no {name} in {path!r}: expected a python file with {name}, as in "
+            f"{examples}."
+        ) from error
+    return names
+
+
+def choose_base(argv, flag, name, examples, root):
+    """Takes the config that a file names as its `BASE`, unless `--config` is given."""
+    given = flag_values(argv)
+    if "config" not in given and flag in given:
+        base = read_names(given[flag], name, examples).get("BASE")
+        if base is not None:
+            return [*argv, f"--config={root / base}"]
+    return argv
 
 
 def integers(words, flag, count=None):

@@ -52,7 +52,16 @@ _WRITTEN = (
 )
 
 
-def run(config, workdir, *, phase="all", overwrite=False, started=None, report=print):
+def run(
+    config,
+    workdir,
+    *,
+    phase="all",
+    overwrite=False,
+    started=None,
+    tested_on="test",
+    report=print,
+):
     """Trains, resumes or reports an experiment.
 
     Args:
@@ -62,6 +71,7 @@ def run(config, workdir, *, phase="all", overwrite=False, started=None, report=p
         phase: Name of the phase to train, or `"all"` in their order.
         overwrite: Boolean. Delete what is in `workdir` and start anew.
         started: `time.time()` at the start of the command, or `None`: now.
+        tested_on: `"test"`, or `"validation"` where several runs are compared.
         report: Function of one line of text.
 
     Returns:
@@ -97,6 +107,7 @@ def run(config, workdir, *, phase="all", overwrite=False, started=None, report=p
                     folder,
                     weights,
                     [first_step],
+                    tested_on,
                     report,
                 )
                 if status:
@@ -244,7 +255,7 @@ def _find_weights(config, phase, folder):
     return found
 
 
-def _train_phase(config, phase, dataset, folder, weights, callbacks, report):
+def _train_phase(config, phase, dataset, folder, weights, callbacks, tested_on, report):
     """Trains one phase in its folder and tests it; returns 0 or an exit status."""
     write_json(
         folder / "dataset.json",
@@ -352,7 +363,7 @@ def _train_phase(config, phase, dataset, folder, weights, callbacks, report):
     write_json(
         folder / "results.json",
         {
-            **_final_test(config, network, everything, dataset, folder),
+            **_final_test(config, network, everything, dataset, folder, tested_on),
             "train_seconds": read_state(checkpointing.folder / "last")["seconds"],
             "images_per_second": float(np.median(rates)),
             "best": checkpointing.best,
@@ -378,12 +389,12 @@ def _monitor(config, dataset, policy, folder, report):
     )
 
 
-def _final_test(config, network, everything, dataset, folder):
-    """Measures the best weights on the test set, once, and draws them."""
+def _final_test(config, network, everything, dataset, folder, split):
+    """Measures the best weights once, on the test set if not told, and draws them."""
     compared = evaluation.compare_policies(
         network,
         pick_policies(everything, config.eval.policies),
-        dataset.eval_batches("test", config.eval.batch_size, config.eval.max_examples),
+        dataset.eval_batches(split, config.eval.batch_size, config.eval.max_examples),
         config.train.num_glimpses,
         mc_samples=config.eval.mc_samples,
         seeds=config.eval.seeds,
@@ -391,17 +402,17 @@ def _final_test(config, network, everything, dataset, folder):
         xla=config.runtime.xla,
     )
     learned = compared["policies"]["learned"]
-    images, labels = dataset.some("test", 6)
+    images, labels = dataset.some(split, 6)
     recording = visualization.record(
         network,
         shown_policy(config, everything),
         images,
         config.train.num_glimpses,
     )
-    picture = folder / "figures" / "test_glimpses.png"
+    picture = folder / "figures" / f"{split}_glimpses.png"
     visualization.plot_recording(recording, picture, dataset.class_names, labels)
     return {
-        "test": {
+        split: {
             "accuracy": learned["accuracy"]["mean"][-1],
             "accuracy_per_glimpse": learned["accuracy"]["mean"],
             "accuracy_one_sample": learned["accuracy_one_sample"]["mean"][-1],

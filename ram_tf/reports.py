@@ -25,10 +25,11 @@ def report_results(results, report=print):
     """Prints what a `results.json` says."""
     compared = results["comparison"]
     report_comparison(compared, report)
-    count = compared["num_examples"]
+    split = "test" if "test" in results else "validation"
+    accuracy, count = results[split]["accuracy"], compared["num_examples"]
     report(
-        f"test accuracy {metrics.format_accuracy(results['test']['accuracy'], count)}, "
-        f"learned policy, {compared['mc_samples']} sample(s) averaged; trained "
+        f"{split} accuracy {metrics.format_accuracy(accuracy, count)}, learned policy, "
+        f"{compared['mc_samples']} sample(s) averaged; trained "
         f"{results['train_seconds']:.0f} s at {results['images_per_second']:,.0f} "
         "images/s"
     )

@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 
+import keras_tuner
 import pytest
 
 from ram_tf import ablation, experiment
@@ -11,6 +12,7 @@ from ram_tf.training.optimizers import make_optimizer
 from tests.conftest import ROOT
 
 FILES = sorted((ROOT / "configs").glob("*.py"))
+SPACES = sorted((ROOT / "configs" / "spaces").glob("*.py"))
 VARIANTS = sorted((ROOT / "configs" / "variants").glob("*.py"))
 SECTIONS = {"family", "data", "model", "policy", "phases", "train", "eval", "runtime"}
 
@@ -62,3 +64,15 @@ def test_variants_build(path, monkeypatch):
         (phase,) = FAMILIES[config.family].phases
         trainer = experiment.build_trainer(config, phase, network)
         assert trainer.num_glimpses == config.train.num_glimpses, name
+
+
+@pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
+def test_spaces_fit_their_configs(path, monkeypatch):
+    space = load(path, monkeypatch)
+    assert space.__doc__ and space.SPACE
+    base = load(ROOT / space.BASE, monkeypatch).get_config()
+    parameters = keras_tuner.HyperParameters()
+    overrides = {key: choose(parameters, key) for key, choose in space.SPACE.items()}
+    assert parameters.space
+    config = ablation.vary(base, overrides)
+    assert experiment.build_network(config, (16, 16, 1), 5).count_params() > 0

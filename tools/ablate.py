@@ -9,15 +9,14 @@ goes on where it was stopped.
 """
 
 import pathlib
-import runpy
 
 from absl import flags
 from ml_collections import config_flags
 
 from ram_tf import command
-from ram_tf.errors import InputError
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+EXAMPLES = "configs/variants/"
 FLAGS = flags.FLAGS
 CONFIG = config_flags.DEFINE_config_file("config", None, "Python file of the config.")
 flags.DEFINE_string("variants", None, "Python file of the variants.", required=True)
@@ -27,34 +26,17 @@ flags.DEFINE_list("seeds", ["0"], "Seeds, each of which trains every variant.")
 
 def rewrite(argv):
     """Turns the short names into overrides of the config, and chooses its file."""
-    given = command.flag_values(argv)
-    if "config" not in given and "variants" in given:
-        base = read_variants(given["variants"]).get("BASE")
-        if base is not None:
-            argv = [*argv, f"--config={ROOT / base}"]
+    argv = command.choose_base(argv, "variants", "VARIANTS", EXAMPLES, ROOT)
     return command.expand_short_names(argv, {"datapath": "data.datapath"})
-
-
-def read_variants(path):
-    """Runs a file of variants; returns its names."""
-    try:
-        names = runpy.run_path(path)
-        names["VARIANTS"]
-    except (OSError, KeyError, SyntaxError) as error:
-        raise InputError(
-            f"no variants in {path!r}: expected a python file with VARIANTS, as in "
-            "configs/variants/."
-        ) from error
-    return names
 
 
 def main(arguments):
     from ram_tf import ablation, experiment
 
     experiment.prefer(CONFIG.value, config_flags.get_override_values(FLAGS["config"]))
-    variants = read_variants(FLAGS.variants)["VARIANTS"]
+    names = command.read_names(FLAGS.variants, "VARIANTS", EXAMPLES)
     seeds = [int(command.number(seed, "seeds")) for seed in FLAGS.seeds]
-    return ablation.run(CONFIG.value, variants, FLAGS.workdir, seeds=seeds)
+    return ablation.run(CONFIG.value, names["VARIANTS"], FLAGS.workdir, seeds=seeds)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,282 @@
+"""Searches over the keys of a config, on keras-tuner."""
+
+import csv
+import hashlib
+import json
+import pathlib
+
+import keras
+import keras_tuner
+import numpy as np
+from keras_tuner.engine import base_tuner
+from ml_collections import config_dict
+
+from ram_tf import ablation, experiment, visualization
+from ram_tf.errors import InputError
+from ram_tf.families import FAMILIES
+from ram_tf.files import whole_file, write_json
+
+ORACLES = {
+    "random": keras_tuner.oracles.RandomSearchOracle,
+    "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
+    "grid": keras_tuner.oracles.GridSearchOracle,
+    "hyperband": keras_tuner.oracles.HyperbandOracle,
+}
+
+
+def search(
+    config,
+    space,
+    workdir,
+    *,
+    tuner="random",
+    max_trials=20,
+    objective="val_accuracy",
+    phase=None,
+    seed=0,
+    report=print,
+):
+    """Searches for the best values of some keys, or goes on with such a search.
+
+    Every trial is an ordinary workdir, `workdir/trials/<id>`, tested on the validation
+    images alone. In the end `workdir` holds `trials.csv`, `search.png` and
+    `best_config.py`, which `train.py` takes. With keras-tuner's environment variables
+    (`KERASTUNER_TUNER_ID`, `KERASTUNER_ORACLE_IP`, `KERASTUNER_ORACLE_PORT`) one
+    process is the chief and the others its workers, in one shared `workdir`.
+
+    Args:
+        config: `ConfigDict` with every key.
+        space: Dictionary: dotted config key -> function of `(hp, name)` that returns
+            its value, or `None` to leave the key as it is.
+        workdir: Folder of the search.
+        tuner: Name of an oracle, a key of `ORACLES`.
+        max_trials: Int.
+        objective: Name of a log of an epoch, whose best value counts; a higher one is
+            better if it ends in `accuracy`, a lower one otherwise.
+        phase: Name of the phase to search for, or `None`: the family's only one.
+        seed: Int, of the search.
+        report: Function of one line of text.
+
+    Returns:
+        0, or 130 when it was interrupted.
+    """
+    workdir = pathlib.Path(workdir)
+    family = FAMILIES[config.family]
+    phase = family.phase(phase or family.phases[0].name)
+    chosen = experiment.phase_config(config, phase)
+    hypermodel = _Space(space)
+    parameters = keras_tuner.HyperParameters()
+    hypermodel.build(parameters)
+    if not parameters.space:
+        raise InputError("the space is empty: it needs one key at least.")
+    ablation.vary(chosen, hypermodel.overrides(parameters))
+    _claim(workdir, config, parameters, tuner, objective, phase)
+    oracle = _oracle(tuner, max_trials, objective, chosen.train.epochs, seed)
+    running = _Search(
+        config,
+        phase,
+        objective,
+        report,
+        oracle=oracle,
+        hypermodel=hypermodel,
+        directory=str(workdir),
+        project_name="oracle",
+    )
+    try:
+        running.search()
+    except _Interrupted as interrupted:
+        report(f"stopped; the same command goes on with the search in {workdir}.")
+        return interrupted.status
+    if isinstance(running.oracle, keras_tuner.Oracle):  # Not a worker of a chief.
+        _summarise(running, config, workdir, report)
+    return 0
+
+
+class _Interrupted(keras_tuner.errors.FatalError):
+    """A trial was stopped by a signal: the search stops with it."""
+
+    def __init__(self, status):
+        super().__init__(f"stopped with status {status}")
+        self.status = status
+
+
+class _Space(keras_tuner.HyperModel):
+    """The space as keras-tuner asks for it."""
+
+    def __init__(self, space):
+        super().__init__()
+        self.space = space
+
+    def build(self, hp):
+        self.overrides(hp)
+
+    def overrides(self, hp):
+        """Dotted key -> value of one point of the space."""
+        values = {key: choose(hp, key) for key, choose in self.space.items()}
+        return {key: value for key, value in values.items() if value is not None}
+
+
+class _Search(base_tuner.BaseTuner):
+    """Runs each trial as an experiment."""
+
+    def __init__(self, config, phase, objective, report, **kwargs):
+        self.config = config
+        self.phase = phase
+        self.objective = objective
+        self.report = report
+        super().__init__(**kwargs)
+
+    def run_trial(self, trial):
+        folder = self.folder(trial.trial_id)
+        parameters = trial.hyperparameters
+        overrides = self.hypermodel.overrides(parameters)
+        self.report(f"trial {trial.trial_id}: {json.dumps(overrides)}")
+        status = experiment.run(
+            self.trial_config(parameters),
+            folder,
+            phase=self.phase.name,
+            tested_on="validation",
+            report=self.report,
+        )
+        if status:
+            raise _Interrupted(status)
+        keras.backend.clear_session()
+        return {self.objective: self.results(trial.trial_id)["best"]["value"]}
+
+    def trial_config(self, parameters):
+        """The config of a trial, whose best weights are those of the objective."""
+        overrides = {
+            **self.hypermodel.overrides(parameters),
+            "train.monitor": self.objective,
+        }
+        values = parameters.values
+        if "tuner/epochs" in values:  # Hyperband says how long, and where to start.
+            overrides["train.epochs"] = values["tuner/epochs"]
+            if values.get("tuner/trial_id"):
+                start = self.folder(values["tuner/trial_id"])
+                overrides["train.pretrain_checkpoint"] = str(start)
+        varied = ablation.vary(self.config, overrides)
+        experiment.prefer(varied, overrides)
+        return varied
+
+    def folder(self, trial_id):
+        return pathlib.Path(self.directory) / "trials" / trial_id
+
+    def results(self, trial_id):
+        family = FAMILIES[self.config.family]
+        folder = experiment.phase_folder(self.folder(trial_id), self.phase, family)
+        return json.loads((folder / "results.json").read_text())
+
+
+def _oracle(tuner, max_trials, objective, epochs, seed):
+    if tuner not in ORACLES:
+        known = ", ".join(sorted(ORACLES))
+        raise InputError(f"unknown tuner {tuner!r}: expected one of {known}.")
+    direction = "max" if objective.endswith("accuracy") else "min"
+    options = {
+        "objective": keras_tuner.Objective(objective, direction),
+        "seed": seed,
+        "max_consecutive_failed_trials": max_trials + 1,
+    }
+    if tuner == "hyperband":
+        oracle = ORACLES[tuner](max_epochs=epochs, hyperband_iterations=100, **options)
+        oracle.max_trials = max_trials  # Where it would go on, it stops as others do.
+        return oracle
+    return ORACLES[tuner](max_trials=max_trials, **options)
+
+
+def _claim(workdir, config, parameters, tuner, objective, phase):
+    """Says in the folder what is searched for, or refuses another search there."""
+    content = {
+        "config": hashlib.sha256(config.to_json().encode()).hexdigest(),
+        "space": json.loads(json.dumps(parameters.get_config()["space"], default=str)),
+        "tuner": tuner,
+        "objective": objective,
+        "phase": phase.name,
+    }
+    path = workdir / "search.json"
+    if path.exists():
+        found = json.loads(path.read_text())
+        differing = [key for key in content if found.get(key) != content[key]]
+        if differing:
+            raise InputError(
+                f"{workdir} holds another search: {', '.join(differing)} differ. Use "
+                "another --workdir."
+            )
+    else:
+        workdir.mkdir(parents=True, exist_ok=True)
+        write_json(path, content)
+
+
+def _summarise(running, config, workdir, report):
+    """Writes the table, the plot and the best config, and says what was found."""
+    trials = sorted(running.oracle.trials.values(), key=lambda trial: trial.trial_id)
+    rows = [_row(running, trial) for trial in trials]
+    with whole_file(workdir / "trials.csv") as file:
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        writer = csv.DictWriter(file, names, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    scores = np.array([row["score"] for row in rows], float)
+    failed = int(np.isnan(scores).sum())
+    report(f"{len(rows)} trials, {failed} failed")
+    if failed == len(rows):
+        raise InputError(f"every trial failed: see {workdir / 'trials.csv'}.")
+    (best,) = running.oracle.get_best_trials(1)
+    sign = 1 if running.oracle.objective.direction == "max" else -1
+    so_far = sign * np.fmax.accumulate(sign * scores)
+    number = np.arange(1, len(rows) + 1)
+    curves = {"trial": (number, scores), "best so far": (number, so_far)}
+    visualization.plot_lines(
+        curves, workdir / "search.png", "trial", running.oracle.objective.name
+    )
+    overrides = running.hypermodel.overrides(best.hyperparameters)
+    path = workdir / "best_config.py"
+    with whole_file(path) as file:
+        file.write(config_source(ablation.vary(config, overrides), overrides))
+    report(
+        f"best trial {best.trial_id}, {running.objective} {best.score:.4f}: "
+        f"{json.dumps(overrides)}"
+    )
+    report(f"wrote {path}, trials.csv and search.png: train.py takes --config={path}")
+
+
+def _row(running, trial):
+    message = (trial.message or "").strip().splitlines()
+    return {
+        "trial": trial.trial_id,
+        "status": trial.status,
+        "score": float("nan") if trial.score is None else trial.score,
+        **running.hypermodel.overrides(trial.hyperparameters),
+        "epochs": trial.hyperparameters.values.get("tuner/epochs", ""),
+        "message": message[-1] if message else "",
+    }
+
+
+def config_source(config, overrides):
+    """A config as the source of a Python file that `train.py` takes."""
+    said = "\n".join(f"  {key} = {value!r}" for key, value in overrides.items())
+    return (
+        f'"""The best config of a search, which set\n\n{said}\n\n'
+        'Command: python train.py --config=FILE\n"""\n\n'
+        "from ml_collections import config_dict\n\n\n"
+        f"def get_config():\n    return {_literal(config, 1)}\n"
+    )
+
+
+def _literal(section, depth):
+    lines = []
+    for key in section:
+        value = section[key]
+        if isinstance(value, config_dict.ConfigDict):
+            text = _literal(value, depth + 2)
+        elif value is None:
+            kind = section.get_type(key)
+            text = f"config_dict.placeholder({kind.__name__})"
+            text = "None" if kind is type(None) else text
+        else:
+            text = repr(value)
+        lines.append(f"{'    ' * (depth + 2)}{key!r}: {text},\n")
+    inner, outer = "    " * (depth + 1), "    " * depth
+    body = "".join(lines)
+    return f"config_dict.ConfigDict(\n{inner}{{\n{body}{inner}}}\n{outer})"
