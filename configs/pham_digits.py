@@ -9,23 +9,15 @@ Command: python train.py --config=configs/pham_digits.py
 Not run yet.
 """
 
+import ram_digits
 from ml_collections import config_dict
 
 
 def get_config():
-    config = config_dict.ConfigDict()
+    config = ram_digits.get_config()
     config.family = "pham"
-    config.data = config_dict.ConfigDict(
-        {
-            "name": "digits",
-            "datapath": config_dict.placeholder(str),
-            "validation_fraction": 0.1,
-            "seed": 0,
-            "digit_size": 10,
-            "canvas": (16, 16),
-            "test_places": 4,
-        }
-    )
+    config.data.digit_size = 10
+    config.data.canvas = (16, 16)
     config.model = config_dict.ConfigDict(
         {
             "glimpse_size": 4,
@@ -73,42 +65,14 @@ def get_config():
             },
         }
     )
-    config.train = config_dict.ConfigDict(
-        {
-            "num_glimpses": 7,
-            "mc_samples": 1,
-            "batch_size": 64,
-            "epochs": 10,
-            "steps_per_epoch": config_dict.placeholder(int),
-            "learning_rate": 1e-3,
-            "schedule": {"kind": "cosine", "warmup_steps": 0, "minimum": 0.0},
-            "clip_norm": 10.0,
-            "early_stopping_patience": config_dict.placeholder(int),
-            "monitor": "val_loss",
-            "checkpoint_every_steps": 500,
-            "picture_every_epochs": 5,
-            "steps_per_execution": 10,
-            "pretrain_checkpoint": config_dict.placeholder(str),
-        }
-    )
+    config.train.num_glimpses = 7
+    config.train.batch_size = 64
+    config.train.epochs = 10
     config.train.steps_per_epoch = 100
-    config.eval = config_dict.ConfigDict(
-        {
-            "batch_size": 60,
-            "max_examples": config_dict.placeholder(int),
-            "mc_samples": 1,
-            "validation_mc_samples": 1,
-            "seeds": 1,
-            "policies": ("learned", "random", "center", "oracle"),
-        }
-    )
-    config.runtime = config_dict.ConfigDict(
-        {
-            "seed": 0,
-            "deterministic": True,
-            "strategy": "auto",
-            "mixed_precision": "float32",
-            "xla": True,
-        }
-    )
+    config.train.clip_norm = 10.0
+    config.train.monitor = "val_loss"
+    config.train.checkpoint_every_steps = 500
+    config.eval.batch_size = 60
+    config.eval.mc_samples = 1
+    config.eval.policies = ("learned", "random", "center", "oracle")
     return config
