@@ -89,12 +89,13 @@ def run(
         for each in chosen:
             _check_phase(configs[each.name], each)
             if not overwrite:
-                _compare(folders[each.name], configs[each.name])
+                _claim(folders[each.name], configs[each.name])
         dataset = load_data(config)
         for each in chosen:
             dataset.steps_per_epoch(configs[each.name].train.batch_size)
-        for each in chosen:
-            _claim(folders[each.name], configs[each.name], overwrite)
+            if overwrite:
+                _delete_run(folders[each.name])
+                _claim(folders[each.name], configs[each.name])
         first_step = FirstStep(started, report)
         for each in chosen:
             folder = folders[each.name]
@@ -559,11 +560,11 @@ def _locked(workdir):
         yield
 
 
-def _compare(workdir, config):
-    """Refuses to go on with a run of another config."""
+def _claim(workdir, config):
+    """Writes the effective config; refuses to go on with a run of another one."""
+    content = json.loads(config.to_json())
     path = workdir / "config.json"
     if any(workdir.glob("checkpoints/*")) and path.exists():
-        content = json.loads(config.to_json())
         differing = sorted(_differences(json.loads(path.read_text()), content))
         if differing:
             raise InputError(
@@ -571,19 +572,17 @@ def _compare(workdir, config):
                 f"{'; '.join(differing)}. Use another --workdir, or --overwrite to "
                 "delete it and start anew."
             )
+    write_json(path, content)
 
 
-def _claim(workdir, config, overwrite):
-    """Writes the effective config, after deleting an earlier run if asked to."""
-    if overwrite:
-        # Only what a run writes: the folder may hold other things.
-        for name in _WRITTEN:
-            entry = workdir / name
-            if entry.is_dir():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink(missing_ok=True)
-    write_json(workdir / "config.json", json.loads(config.to_json()))
+def _delete_run(workdir):
+    """Deletes what a run writes, and nothing else: the folder may hold other things."""
+    for name in _WRITTEN:
+        entry = workdir / name
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink(missing_ok=True)
 
 
 def _differences(old, new, prefix=""):

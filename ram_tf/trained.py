@@ -343,7 +343,7 @@ def _look(network, policy, num_glimpses, images):
     """Looks `num_glimpses` times: what a `DynamicLooker` returns that never stops."""
     seed = random.make_seed(0)
     if network.draws(policy):  # Each image its own, whatever the batch.
-        seed = tf.zeros((len(images), 2), tf.int32)
+        seed = tf.zeros((tf.shape(images)[0], 2), tf.int32)
     looked = rollout(network, policy, network.prepare(images), num_glimpses, seed=seed)
     probabilities = tf.nn.softmax(looked.logits[:, -1])
     return {"probabilities": probabilities, "locations": looked.locations}

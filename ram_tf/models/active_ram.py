@@ -16,8 +16,8 @@ class ActiveRAM(RAM):
 
     Args:
         num_classes: Int >= 2.
+        retina, glimpse_network, core, location, baseline: As for `RAM`.
         error_head: Layer `(hidden, probabilities) -> uncertainty, fitted`.
-        **kwargs: The parts of `RAM`.
 
     Reference:
         Lu, 2019, *Recurrent Attention Model as Active Information Sampling*, NeurIPS
@@ -26,8 +26,20 @@ class ActiveRAM(RAM):
 
     parts = (*RAM.parts, "error_head")
 
-    def __init__(self, num_classes, error_head=None, **kwargs):
-        super().__init__(num_classes, **kwargs)
+    def __init__(
+        self,
+        num_classes,
+        retina=None,
+        glimpse_network=None,
+        core=None,
+        location=None,
+        baseline=None,
+        error_head=None,
+        **kwargs,
+    ):
+        super().__init__(
+            num_classes, retina, glimpse_network, core, location, baseline, **kwargs
+        )
         self.error_head = error_head or layers.ErrorHead()
 
     @classmethod

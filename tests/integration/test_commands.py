@@ -145,7 +145,7 @@ def test_visualize_draws_files(trained, images, succeed, tmp_path):
 def test_a_file_is_classified_alike_in_any_order_and_batch(
     trained_phases, succeed, images, tmp_path
 ):
-    files = sorted(path for path in images.rglob("*") if path.suffix != ".txt")
+    files = sorted(path for path in images.rglob("*.*") if path.suffix != ".txt")
     rows = []
     for order, batch_size in ((files, 2), (files[::-1], 1), (files, 64)):
         path = tmp_path / f"{len(rows)}.csv"

@@ -358,8 +358,8 @@ def test_the_servers_config_names_every_model(models):
         (root / "models.config").read_text(),
         model_server_config_pb2.ModelServerConfig(),
     ).model_config_list.config
-    assert [entry.name for entry in config] == ["pham", "ram"]
-    assert [entry.base_path for entry in config] == ["/models/pham", "/models/ram"]
+    assert [entry.name for entry in config] == list(FAMILIES)
+    assert [entry.base_path for entry in config] == [f"/models/{f}" for f in FAMILIES]
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -127,6 +127,7 @@ def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(
     assert rows[1e-3]["status"] == "COMPLETED"
 
 
+@pytest.mark.slow
 def test_hyperband_trains_the_best_further(tiny_config, space, succeed, tmp_path):
     workdir = tmp_path / "search"
     succeed(
