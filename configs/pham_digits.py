@@ -27,6 +27,7 @@ def get_config():
             "num_flows": 2,
             "dropout": 0.5,
             "published_norm": False,
+            "channel_variance": False,
         }
     )
     config.policy = config_dict.ConfigDict(

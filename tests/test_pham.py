@@ -509,13 +509,15 @@ def extras_rollout(features, cells, imagined, **more):
         "latents": tf.zeros((batch, steps, 5)),
         "log_q": tf.zeros((batch, steps)),
         "log_prior": tf.zeros((batch, steps)),
-        "log_variance": tf.zeros((batch, steps)),
+        "log_variance": tf.zeros((batch, steps, 1)),
     } | {name: tf.constant(value, tf.float32) for name, value in more.items()}
     return models.Rollout(None, None, None, None, None, extras)
 
 
-def test_the_evidence_counts_each_seen_cell_once():
-    batch, steps, cells, units, latents, w = 2, 4, 6, 3, 5, 0.7
+@pytest.mark.parametrize("variance", [[0.7], [0.7, -0.4, 0.1]])
+def test_the_evidence_counts_each_seen_cell_once(variance):
+    batch, steps, cells, units, latents = 2, 4, 6, 3, 5
+    w = np.broadcast_to(variance, units)
     features = RNG.standard_normal((batch, steps, units)).astype("float32")
     where = np.array([[2, 5, 2, 0], [1, 1, 1, 4]])
     for image, path in enumerate(where):  # The same cell shows the same thing.
@@ -537,7 +539,7 @@ def test_the_evidence_counts_each_seen_cell_once():
             imagined,
             log_q=log_q,
             log_prior=log_prior,
-            log_variance=np.full((batch, steps), w),
+            log_variance=np.broadcast_to(variance, (batch, steps, len(variance))),
         ),
         None,
     )
@@ -596,6 +598,22 @@ def test_options_that_cannot_be_meant_are_refused(options):
     (name,) = options
     with pytest.raises(ValueError, match=f"`{name}` must"):
         models.PHAM(3, **options)
+
+
+def test_each_channel_can_have_a_variance_of_its_own():
+    network = make_network(spread=0.0, num_flows=0, channel_variance=True)
+    policy = policies.RandomCells(repeat=True)
+    network.initialize(IMAGES, policy, 3, SEED)
+    looked = network(IMAGES, policy=policy, num_glimpses=3, seed=SEED)
+    features = np.asarray(looked.extras["features"]).reshape(-1, 6)
+    np.testing.assert_allclose(
+        network.partial_vae.log_variance, np.log(features.var(0) + 1e-6), rtol=1e-3
+    )
+    result = look(network, policy, reading={"imagine": True})
+    assert result.extras["log_variance"].shape == (len(IMAGES), 4, 6)
+    again = models.PHAM.from_config(network.get_config())
+    again.build(IMAGES.shape)
+    assert again.partial_vae.log_variance.shape == (6,)
 
 
 @pytest.mark.parametrize("num_flows", [0, 1])

@@ -19,6 +19,8 @@ class PartialVae(keras.layers.Layer):
         grid: Tuple of ints `(rows, columns)`.
         num_flows: Int. Blocks of the posterior's flow; 0 for a Gaussian posterior.
         published_norm: Boolean. See `SplineFlow`.
+        channel_variance: Boolean. Learn a variance for each channel of the features, or
+            one for all, as published: then channels that vary much drown the others.
 
     Call arguments:
         hidden: Tensor `(..., units)`.
@@ -40,6 +42,7 @@ class PartialVae(keras.layers.Layer):
         grid=(7, 7),
         num_flows=4,
         published_norm=False,
+        channel_variance=False,
         dtype="float32",
         **kwargs,
     ):
@@ -49,6 +52,7 @@ class PartialVae(keras.layers.Layer):
         self.grid = tuple(grid)
         self.num_flows = num_flows
         self.published_norm = published_norm
+        self.channel_variance = channel_variance
         self.posterior = None
         self.decoder = FeatureDecoder(feature_units, self.grid, name="decoder")
 
@@ -64,8 +68,9 @@ class PartialVae(keras.layers.Layer):
         )
         self.posterior.build((None, units))
         self.decoder.build((None, self.latent_units))
+        shape = (self.feature_units,) if self.channel_variance else ()
         self.log_variance = self.add_weight(
-            name="log_variance", shape=(), initializer="zeros"
+            name="log_variance", shape=shape, initializer="zeros"
         )
         self.built = True
 
@@ -87,7 +92,7 @@ class PartialVae(keras.layers.Layer):
 
     @property
     def _variance_is_set(self):
-        return bool(self.log_variance.numpy() != 0.0)
+        return bool((self.log_variance.numpy() != 0.0).any())
 
     def initialize(self, hidden, noise, features):
         """Initialises the flow and the variance from a first batch, each once.
@@ -103,7 +108,9 @@ class PartialVae(keras.layers.Layer):
         """
         self.posterior.initialize(hidden, noise)
         if not self._variance_is_set:
-            variance = ops.mean(ops.var(ops.cast(features, "float32"), axis=0))
+            variance = ops.var(ops.cast(features, "float32"), axis=0)
+            if not self.channel_variance:
+                variance = ops.mean(variance)
             self.log_variance.assign(ops.log(variance + 1e-6))
 
     def get_config(self):
@@ -113,5 +120,6 @@ class PartialVae(keras.layers.Layer):
             "grid",
             "num_flows",
             "published_norm",
+            "channel_variance",
         )
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

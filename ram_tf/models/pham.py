@@ -31,6 +31,7 @@ class PHAM(AttentionModel):
         dropout: Float in [0, 1). Before the classifier.
         published_norm: Boolean. Normalise the flow's masked networks as the published
             code does, which makes them not autoregressive; for comparison alone.
+        channel_variance: Boolean. See `PartialVae`.
 
     Reference:
         [Rangrej and Clark, 2021](https://arxiv.org/abs/2111.07534).
@@ -48,6 +49,7 @@ class PHAM(AttentionModel):
         num_flows=4,
         dropout=0.5,
         published_norm=False,
+        channel_variance=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -69,6 +71,7 @@ class PHAM(AttentionModel):
         self.num_flows = num_flows
         self.dropout = dropout
         self.published_norm = published_norm
+        self.channel_variance = channel_variance
         self.patch_encoder = layers.PatchEncoder(feature_units, name="patch_encoder")
         self.location_mixer = layers.LocationMixer(name="location_mixer")
         self.core = layers.LayerNormCell(hidden_units, name="core")
@@ -109,6 +112,7 @@ class PHAM(AttentionModel):
                 self.grid,
                 num_flows=self.num_flows,
                 published_norm=self.published_norm,
+                channel_variance=self.channel_variance,
                 name="partial_vae",
             )
         self.patch_encoder.build((None, side, side, channels))
@@ -217,11 +221,12 @@ class PHAM(AttentionModel):
             noise = ops.stack(draws, axis=1)
         imagined = self.imagine(hidden, noise)
         imagined = {name: value[:, :, 0] for name, value in imagined.items()}
-        variance = self.partial_vae.log_variance
+        variance = ops.reshape(self.partial_vae.log_variance, (-1,))
+        shape = (batch_size, steps, variance.shape[0])  # One, or one a channel.
         return {
             **read,
             **imagined,
-            "log_variance": ops.broadcast_to(variance, (batch_size, steps)),
+            "log_variance": ops.broadcast_to(variance, shape),
         }
 
     def imagine(self, hidden, noise):
@@ -317,6 +322,7 @@ class PHAM(AttentionModel):
             "num_flows",
             "dropout",
             "published_norm",
+            "channel_variance",
         )
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 

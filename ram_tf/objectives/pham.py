@@ -52,7 +52,7 @@ def evidence_objective(rollout, labels):
     # A product with zeros and ones: its gradient is one too, and not a scatter.
     chosen = ops.one_hot(cells, num_cells, dtype=imagined.dtype)
     at_seen = ops.einsum("bsg,btgf->btsf", chosen, imagined)
-    variance = extras["log_variance"][:, :, None, None]
+    variance = extras["log_variance"][:, :, None]
     errors = ops.square(at_seen - target[:, None]) * ops.exp(-variance) + variance
     errors = 0.5 * ops.sum(errors, axis=-1)
     earlier = ops.tril(ops.ones((steps, steps), dtype="bool"), -1)
