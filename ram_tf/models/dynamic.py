@@ -133,10 +133,18 @@ class _AnyBatch:
 
     def __init__(self, function):
         self._function = tf.function(function, autograph=False)
+        self._traced = {}
 
     def __call__(self, *arguments):
-        specs = keras.tree.map_structure(_any_batch_of, arguments)
-        return self._function.get_concrete_function(*specs)(*arguments)
+        # Looking a trace up in the `tf.function` takes longer than a small step.
+        key = tuple(
+            None if leaf is None else (tuple(leaf.shape[1:]), leaf.dtype)
+            for leaf in keras.tree.flatten(arguments)
+        )
+        if key not in self._traced:
+            specs = keras.tree.map_structure(_any_batch_of, arguments)
+            self._traced[key] = self._function.get_concrete_function(*specs)
+        return self._traced[key](*arguments)
 
 
 def _any_batch_of(tensor):
