@@ -76,7 +76,7 @@ def run(
     return results
 
 
-def measure_export(folder, workdir, *, repeats=60, output=None, report=print):
+def measure_export(folder, workdir, *, repeats=15, output=None, report=print):
     """Measures an exported model alone and against the model in memory.
 
     In memory without XLA is the function that was exported; with XLA it is the rollout
