@@ -1,15 +1,11 @@
 """Variants of one config, trained and compared."""
 
-import copy
 import csv
-import functools
 import json
-import operator
 import pathlib
 
 import keras
 import numpy as np
-from ml_collections import config_dict
 
 from ram_tf import experiment, visualization
 from ram_tf.errors import InputError
@@ -41,7 +37,7 @@ def run(config, variants, workdir, *, seeds=(0,), report=print):
         )
     workdir = pathlib.Path(workdir)
     varied = {
-        (name, seed): vary(config, {**overrides, "runtime.seed": seed})
+        (name, seed): experiment.vary(config, {**overrides, "runtime.seed": seed})
         for name, overrides in variants.items()
         for seed in seeds
     }
@@ -78,29 +74,6 @@ def run(config, variants, workdir, *, seeds=(0,), report=print):
         f"wrote {workdir}: comparison.csv, {', '.join(name for name, *_ in pictures)}"
     )
     return 0
-
-
-def vary(config, overrides):
-    """Returns a copy of a config with other values of some dotted keys.
-
-    Raises:
-        InputError: If the config has no such key, or one of another type.
-    """
-    varied = copy.deepcopy(config)
-    for key, value in overrides.items():
-        *sections, name = key.split(".")
-        try:
-            section = functools.reduce(operator.getitem, sections, varied)
-            if isinstance(value, dict):
-                section[name] = config_dict.ConfigDict(value)
-            else:
-                section.update({name: value})
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(f"a variant cannot set {key} to {value!r}: {error}") from (
-                error
-            )
-    experiment.prefer(varied, overrides)
-    return varied
 
 
 def _results(folders):

@@ -117,17 +117,7 @@ def measure_export(folder, workdir, *, repeats=15, output=None, report=print):
     exported = tf.saved_model.load(str(version)).signatures["serving_default"]
 
     answer = export.Served.from_trained(restored).signatures["serving_default"]
-
-    @tf.function(jit_compile=True, autograph=False)
-    def look(images):
-        return models.rollout(
-            restored.network,
-            restored.pick(),
-            restored.network.prepare(images),
-            restored.config.train.num_glimpses,
-            seed=random.make_seed(0),
-        ).logits
-
+    look = _whole_rollout(restored, xla=True)
     for name, in_memory in (("without XLA", answer), ("with XLA", look)):
         *_, ratio = paired_seconds(
             functools.partial(in_memory, images),
@@ -165,13 +155,7 @@ def measure_stopping(
     dataset = experiment.load_data(restored.config, datapath)
     images, _ = dataset.some("test", _STOPPING_BATCH)
     images = tf.constant(images)
-
-    @tf.function(autograph=False)
-    def look(images):
-        seed = random.make_seed(0)
-        context = network.prepare(images)
-        return models.rollout(network, policy, context, num_glimpses, seed=seed).logits
-
+    look = _whole_rollout(restored, xla=False)
     results = []
     for epsilon in epsilons:
         looker = models.DynamicLooker(network, policy, num_glimpses, epsilon)
@@ -190,6 +174,23 @@ def measure_stopping(
         write_json(output, results)
         report(f"wrote {output}")
     return results
+
+
+def _whole_rollout(restored, xla):
+    """A function of images: all glimpses that a trained model was trained to take."""
+    network, policy = restored.network, restored.pick()
+
+    @tf.function(jit_compile=xla, autograph=False)
+    def look(images):
+        return models.rollout(
+            network,
+            policy,
+            network.prepare(images),
+            restored.config.train.num_glimpses,
+            seed=random.make_seed(0),
+        ).logits
+
+    return look
 
 
 _STOPPING_BATCH = 512

@@ -6,6 +6,7 @@ import dataclasses
 import fcntl
 import functools
 import json
+import operator
 import pathlib
 import platform
 import shutil
@@ -14,6 +15,7 @@ import sys
 import time
 
 import keras
+import ml_collections
 import numpy as np
 import tensorflow as tf
 
@@ -165,6 +167,29 @@ def prefer(config, keys):
             if f"train.{key}" in keys and f"phases.{phase}.{key}" not in keys:
                 with section.ignore_type():
                     section[key] = None
+
+
+def vary(config, overrides):
+    """Returns a copy of a config with other values of some dotted keys.
+
+    Raises:
+        InputError: If the config has no such key, or one of another type.
+    """
+    varied = copy.deepcopy(config)
+    for key, value in overrides.items():
+        *sections, name = key.split(".")
+        try:
+            section = functools.reduce(operator.getitem, sections, varied)
+            if isinstance(value, dict):
+                section[name] = ml_collections.ConfigDict(value)
+            else:
+                section.update({name: value})
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"a variant cannot set {key} to {value!r}: {error}") from (
+                error
+            )
+    prefer(varied, overrides)
+    return varied
 
 
 def build_network(config, image_shape, num_classes):

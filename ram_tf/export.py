@@ -141,13 +141,17 @@ class Served:
             mc_samples or 1,
             stop_epsilon,
         )
-        look = served.signatures["look"].get_concrete_function().structured_outputs
-        if stop_epsilon is not None and "stop" not in look:
+        if stop_epsilon is not None and not served.knows_when_to_stop:
             raise InputError(
                 f"nothing in the family {restored.config.family} says when to stop "
                 "looking: leave --stop_epsilon out."
             )
         return served
+
+    @property
+    def knows_when_to_stop(self):
+        look = self.signatures["look"].get_concrete_function()
+        return "stop" in look.structured_outputs
 
     def _signatures(self):
         """Returns name -> `tf.function` of named tensors."""
@@ -466,9 +470,8 @@ def _check(version, examples, answers, aside):
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
     )
     if done.returncode:
-        said = f"{done.stdout}\n{done.stderr}".split("\n")
-        last = [line for line in said if line.strip()] or ["its check was killed"]
-        last = last[-1]
+        said = f"{done.stdout}\n{done.stderr}".strip() or "its check was killed"
+        last = said.splitlines()[-1]
         raise InputError(f"the exported model does not answer as it should: {last}")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from keras_tuner.engine import base_tuner
 from ml_collections import config_dict
 
-from ram_tf import ablation, experiment, visualization
+from ram_tf import experiment, visualization
 from ram_tf.errors import InputError
 from ram_tf.families import FAMILIES
 from ram_tf.files import whole_file, write_json
@@ -69,7 +69,7 @@ def search(
     hypermodel.build(parameters)
     if not parameters.space:
         raise InputError("the space is empty: it needs one key at least.")
-    ablation.vary(chosen, hypermodel.overrides(parameters))
+    experiment.vary(chosen, hypermodel.overrides(parameters))
     _claim(workdir, config, parameters, tuner, objective, phase)
     oracle = _oracle(tuner, max_trials, objective, chosen.train.epochs, seed)
     running = _Search(
@@ -155,9 +155,7 @@ class _Search(base_tuner.BaseTuner):
             if values.get("tuner/trial_id"):
                 start = self.folder(values["tuner/trial_id"])
                 overrides["train.pretrain_checkpoint"] = str(start)
-        varied = ablation.vary(self.config, overrides)
-        experiment.prefer(varied, overrides)
-        return varied
+        return experiment.vary(self.config, overrides)
 
     def folder(self, trial_id):
         return pathlib.Path(self.directory) / "trials" / trial_id
@@ -233,7 +231,7 @@ def _summarise(running, config, workdir, report):
     overrides = running.hypermodel.overrides(best.hyperparameters)
     path = workdir / "best_config.py"
     with whole_file(path) as file:
-        file.write(config_source(ablation.vary(config, overrides), overrides))
+        file.write(config_source(experiment.vary(config, overrides), overrides))
     report(
         f"best trial {best.trial_id}, {running.objective} {best.score:.4f}: "
         f"{json.dumps(overrides)}"

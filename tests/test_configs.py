@@ -6,7 +6,7 @@ import sys
 import keras_tuner
 import pytest
 
-from ram_tf import ablation, experiment
+from ram_tf import experiment
 from ram_tf.families import FAMILIES
 from ram_tf.training.optimizers import make_optimizer
 from tests.conftest import ROOT
@@ -59,7 +59,7 @@ def test_variants_build(path, monkeypatch):
     assert variants.__doc__ and len(variants.VARIANTS) > 1
     base = load(ROOT / variants.BASE, monkeypatch).get_config()
     for name, overrides in variants.VARIANTS.items():
-        config = ablation.vary(base, overrides)
+        config = experiment.vary(base, overrides)
         network = experiment.build_network(config, (28, 28, 1), 5)
         (phase,) = FAMILIES[config.family].phases
         trainer = experiment.build_trainer(config, phase, network)
@@ -74,5 +74,5 @@ def test_spaces_fit_their_configs(path, monkeypatch):
     parameters = keras_tuner.HyperParameters()
     overrides = {key: choose(parameters, key) for key, choose in space.SPACE.items()}
     assert parameters.space
-    config = ablation.vary(base, overrides)
+    config = experiment.vary(base, overrides)
     assert experiment.build_network(config, (16, 16, 1), 5).count_params() > 0

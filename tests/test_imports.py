@@ -29,7 +29,7 @@ ALLOWED = {
     "serving": ("errors", "files", "data", "visualization"),
     "command": ("errors",),
 }
-MAY_SEE_A_CONFIG = {"ablation", "experiment", "trained", "tuning", "command"}
+MAY_SEE_A_CONFIG = {"experiment", "trained", "tuning", "command"}
 
 
 def imported(path):
