@@ -28,6 +28,7 @@ def get_config():
             "dropout": 0.5,
             "published_norm": False,
             "channel_variance": False,
+            "imagined_steps": config_dict.placeholder(int),
         }
     )
     config.policy = config_dict.ConfigDict(

@@ -499,38 +499,45 @@ def test_the_gain_is_that_of_really_looking():
 # The evidence objective
 
 
+def extras_dtype(name):
+    return tf.int32 if name == "imagined_at" else tf.float32
+
+
 def extras_rollout(features, cells, imagined, **more):
     features, imagined = tf.constant(features), tf.constant(imagined)
-    batch, steps = features.shape[:2]
+    batch, steps = imagined.shape[:2]
     extras = {
         "features": features,
         "cell": tf.constant(cells),
         "imagined": imagined,
+        "imagined_at": tf.broadcast_to(tf.range(steps), (batch, steps)),
         "latents": tf.zeros((batch, steps, 5)),
         "log_q": tf.zeros((batch, steps)),
         "log_prior": tf.zeros((batch, steps)),
         "log_variance": tf.zeros((batch, steps, 1)),
-    } | {name: tf.constant(value, tf.float32) for name, value in more.items()}
+    } | {name: tf.cast(value, extras_dtype(name)) for name, value in more.items()}
     return models.Rollout(None, None, None, None, None, extras)
 
 
+@pytest.mark.parametrize("imagined_at", [[[0, 1, 2, 3]] * 2, [[3, 0], [1, 2]]])
 @pytest.mark.parametrize("variance", [[0.7], [0.7, -0.4, 0.1]])
-def test_the_evidence_counts_each_seen_cell_once(variance):
+def test_the_evidence_counts_each_seen_cell_once(variance, imagined_at):
     batch, steps, cells, units, latents = 2, 4, 6, 3, 5
+    kept = len(imagined_at[0])
     w = np.broadcast_to(variance, units)
     features = RNG.standard_normal((batch, steps, units)).astype("float32")
     where = np.array([[2, 5, 2, 0], [1, 1, 1, 4]])
     for image, path in enumerate(where):  # The same cell shows the same thing.
         for step, cell in enumerate(path):
             features[image, step] = features[image, list(path).index(cell)]
-    imagined = RNG.standard_normal((batch, steps, cells, units)).astype("float32")
-    log_q, log_prior = RNG.standard_normal((2, batch, steps))
+    imagined = RNG.standard_normal((batch, kept, cells, units)).astype("float32")
+    log_q, log_prior = RNG.standard_normal((2, batch, kept))
     expected = np.zeros(batch)
     for image in range(batch):
-        for step in range(steps):
+        for index, step in enumerate(imagined_at[image]):
             for cell in set(where[image, : step + 1]):
                 seen = features[image, list(where[image]).index(cell)]
-                error = (imagined[image, step, cell] - seen) ** 2
+                error = (imagined[image, index, cell] - seen) ** 2
                 expected[image] += 0.5 * (error / np.exp(w) + w).sum()
     terms = objectives.evidence_objective(
         extras_rollout(
@@ -539,12 +546,13 @@ def test_the_evidence_counts_each_seen_cell_once(variance):
             imagined,
             log_q=log_q,
             log_prior=log_prior,
-            log_variance=np.broadcast_to(variance, (batch, steps, len(variance))),
+            log_variance=np.broadcast_to(variance, (batch, kept, len(variance))),
+            imagined_at=imagined_at,
         ),
         None,
     )
     np.testing.assert_allclose(
-        terms["reconstruction"], expected / steps / latents, rtol=1e-5
+        terms["reconstruction"], expected / kept / latents, rtol=1e-5
     )
     np.testing.assert_allclose(
         terms["kl"], (log_q - log_prior).mean(axis=1) / latents, rtol=1e-4, atol=1e-6
@@ -575,6 +583,22 @@ def test_the_noise_of_each_step_is_its_own():
     assert len(np.unique(latents[:, :, 0])) == 18
 
 
+def test_imagining_after_some_glimpses_reads_those_of_all():
+    network = make_network(num_flows=0, imagined_steps=2)
+    hidden = tf.random.stateless_normal((6, 5, 8), SEED)
+    every = network.read(hidden, seed=SEED, imagine=True)
+    some = network.read(hidden, seed=SEED, imagine=True, training=True)
+    times = np.asarray(some["imagined_at"])
+    assert times.shape == (6, 2)
+    assert (times[:, 0] != times[:, 1]).all()
+    assert len(np.unique(times)) > 2  # Each image has its own.
+    np.testing.assert_array_equal(every["imagined_at"], [range(5)] * 6)
+    for name in ("imagined", "latents", "log_q", "log_prior"):
+        full = np.asarray(every[name])[np.arange(6)[:, None], times]
+        np.testing.assert_allclose(some[name], full, rtol=1e-4, atol=1e-5)
+    assert some["logits"].shape == (6, 5, 3)
+
+
 # Sizes and options
 
 
@@ -592,7 +616,13 @@ def test_a_gaussian_posterior_trains_and_needs_no_initialisation():
 
 @pytest.mark.parametrize(
     "options",
-    [{"glimpse_size": 5}, {"glimpse_size": 2}, {"dropout": 1.0}, {"dropout": -0.1}],
+    [
+        {"glimpse_size": 5},
+        {"glimpse_size": 2},
+        {"dropout": 1.0},
+        {"dropout": -0.1},
+        {"imagined_steps": 0},
+    ],
 )
 def test_options_that_cannot_be_meant_are_refused(options):
     (name,) = options

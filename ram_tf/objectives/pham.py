@@ -37,9 +37,9 @@ def evidence_objective(rollout, labels):
         labels: Not used.
 
     Returns:
-        Dictionary of `(batch,)` terms, means over glimpses, in nats for each latent
-        unit: `kl`, log q - log prior of the sample; `reconstruction`, the negative
-        Gaussian log-likelihood of the seen features, without its constant.
+        Dictionary of `(batch,)` terms, means over the glimpses imagined after, in nats
+        for each latent unit: `kl`, log q - log prior of the sample; `reconstruction`,
+        the negative Gaussian log-likelihood of the seen features, without its constant.
 
     Reference:
         [Rangrej and Clark, 2021](https://arxiv.org/abs/2111.07534), section 3.1.
@@ -48,7 +48,7 @@ def evidence_objective(rollout, labels):
     cells, imagined = extras["cell"], extras["imagined"]
     latent_units = extras["latents"].shape[-1]
     target = ops.stop_gradient(ops.cast(extras["features"], imagined.dtype))
-    steps, num_cells = imagined.shape[1:3]
+    steps, num_cells = cells.shape[1], imagined.shape[2]
     # A product with zeros and ones: its gradient is one too, and not a scatter.
     chosen = ops.one_hot(cells, num_cells, dtype=imagined.dtype)
     at_seen = ops.einsum("bsg,btgf->btsf", chosen, imagined)
@@ -59,8 +59,8 @@ def evidence_objective(rollout, labels):
     again = ops.any(
         ops.logical_and(cells[:, :, None] == cells[:, None, :], earlier), axis=-1
     )
-    by_now = ops.tril(ops.ones((steps, steps), dtype=imagined.dtype))
-    counted = by_now * ops.cast(~again, imagined.dtype)[:, None]
+    by_now = ops.arange(steps) <= extras["imagined_at"][:, :, None]
+    counted = ops.cast(ops.logical_and(by_now, ~again[:, None]), imagined.dtype)
     reconstruction = ops.sum(errors * counted, axis=-1)
     kl = extras["log_q"] - extras["log_prior"]
     return {
