@@ -21,8 +21,12 @@ def get_config():
             "validation_fraction": 0.1,
             "seed": 0,
             "image_size": (96, 96),
+            "square": config_dict.placeholder(int),
+            "flip": False,
             "channels": 3,
             "test_fraction": 0.2,
+            "num_folds": config_dict.placeholder(int),
+            "fold": 0,
             "split_seed": 0,
             "max_gigabytes": 8.0,
         }

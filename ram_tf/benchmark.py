@@ -218,7 +218,9 @@ def paired_seconds(function, reference, repeats):
     return (*np.median(pairs, axis=0), ratio)
 
 
-def forward_flops(network, policy, num_glimpses, image_shape, reading=None):
+def forward_flops(
+    network, policy, num_glimpses, image_shape, reading=None, training=False
+):
     """Floating-point operations of one image's rollout: products and convolutions.
 
     A convolution that a layer computes with fewer products counts as a direct one.
@@ -229,6 +231,7 @@ def forward_flops(network, policy, num_glimpses, image_shape, reading=None):
         num_glimpses: Int.
         image_shape: `(height, width, channels)`.
         reading: Options of the network's `read`, or `None`.
+        training: Boolean. What a training step computes.
     """
 
     def trace(images, num_glimpses):
@@ -238,6 +241,7 @@ def forward_flops(network, policy, num_glimpses, image_shape, reading=None):
             network.prepare(images),
             num_glimpses,
             seed=random.make_seed(0),
+            training=training,
             reading=reading,
         ).logits
 
@@ -251,8 +255,8 @@ def forward_flops(network, policy, num_glimpses, image_shape, reading=None):
             counts.append(sum(saved) + _graph_flops(graph))
         return counts[1] - counts[0]  # Without what is done once, whatever the batch.
 
-    if num_glimpses == 1:
-        return count(1)
+    if num_glimpses == 1 or training:  # Training need not do the same every glimpse.
+        return count(num_glimpses)
     return count(1) + (num_glimpses - 1) * (count(2) - count(1))
 
 
@@ -280,15 +284,16 @@ def step_flops(trainer, image_shape):
     policy, planned = trainer.policy, 0
     if isinstance(policy, policies.PlannedAhead):
         planned = forward_flops(
-            trainer.network, policy.policy, trainer.num_glimpses, image_shape
+            trainer.looker, policy.policy, trainer.num_glimpses, image_shape
         )
         policy = policies.RandomCells()  # The glimpses once they are known.
     looked = forward_flops(
-        trainer.network,
+        trainer.looker,
         policy,
         trainer.num_glimpses,
         image_shape,
         trainer.phase.reading,
+        training=True,
     )
     return planned + 3 * looked
 
@@ -363,7 +368,7 @@ def _measure_phase(config, phase, image_size, repeats, report):
     learned = experiment.build_policies(config)["learned"]
     evaluate = _evaluation_call(trainer, learned, images)
     train_flops = step_flops(trainer, shape)
-    eval_flops = forward_flops(network, learned, trainer.num_glimpses, shape)
+    eval_flops = forward_flops(trainer.looker, learned, trainer.num_glimpses, shape)
     started = time.perf_counter()
     train()
     compile_seconds = time.perf_counter() - started
@@ -400,6 +405,13 @@ def _measure_phase(config, phase, image_size, repeats, report):
         f"  evaluation {eval_rate:9,.0f} images/s of {eval_flops / 1e6:,.1f} MFLOP, "
         f"{results['eval_fraction']:.0%} of the matmul rate"
     )
+    if isinstance(trainer.looker, models.FineGrained):
+        *_, inverse = paired_seconds(train, _backbone_call(trainer, images), repeats)
+        results["backbone_ratio"] = 1 / inverse
+        report(
+            f"  a training step takes {1 / inverse:.2f} times the backbone's own "
+            "forward pass on the pixels it must see"
+        )
     if dataset is not None:
         bare, piped = _end_to_end(config, trainer, strategy, dataset, train, repeats)
         results["end_to_end_fraction"] = piped / bare
@@ -416,16 +428,26 @@ def _evaluation_call(trainer, policy, images):
     @tf.function(jit_compile=trainer.xla)
     def look(context):
         return models.rollout(
-            trainer.network,
+            trainer.looker,
             policy,
             context,
             trainer.num_glimpses,
             seed=random.make_seed(0),
         ).logits
 
-    (copied,) = repeat_examples(copies, images)
-    prepare = tf.function(trainer.network.prepare)
-    return lambda: look(prepare(copied))
+    prepare = tf.function(trainer.looker.prepare)
+    return lambda: look(*repeat_examples(copies, prepare(images)))
+
+
+def _backbone_call(trainer, images):
+    """The backbone alone, on the coarse view of each image and on its glimpses."""
+    network = trainer.looker
+    glimpses = trainer.mc_samples * trainer.num_glimpses * network.num_scales
+    side, channels = network.size, images.shape[-1]
+    shape = (len(images) * (1 + glimpses), side, side, channels)
+    pixels = tf.zeros(shape)
+    look = tf.function(lambda: network.backbone(pixels, training=False))
+    return look
 
 
 def _end_to_end(config, trainer, strategy, dataset, train, repeats):

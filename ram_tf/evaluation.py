@@ -95,8 +95,8 @@ class Evaluator:
         size = tf.shape(images)[1:3]
         if self.perturb is not None:
             images = self.perturb(images, seed)
-        (copies,) = repeat_examples(self.mc_samples, images)
-        return self.network.prepare(copies), size
+        (context,) = repeat_examples(self.mc_samples, self.network.prepare(images))
+        return context, size
 
     def _run(self, context, seed):
         result = rollout(

@@ -202,18 +202,22 @@ def build_network(config, image_shape, num_classes):
     return network
 
 
+def last_phase(config):
+    """The last phase that a config has a section for: that of a phase's own config."""
+    return [each for each in _family(config).phases if each.name in config.phases][-1]
+
+
 def build_policies(config):
     """Returns the policies a trained model can be evaluated with, name -> policy."""
-    family = _family(config)
     options = {
         # A list is what JSON makes of a tuple, but nothing that can be hashed.
         key: tuple(value) if isinstance(value, list) else value
         for key, value in _plain(config.policy).items()
     }
     try:
-        own = {name: make(**options) for name, make in family.policies.items()}
+        phase = last_phase(config)
+        own = {name: make(**options) for name, make in phase.policies.items()}
         own = {name: policy for name, policy in own.items() if policy is not None}
-        phase = [each for each in family.phases if each.name in config.phases][-1]
         learned = (phase.evaluated or phase.policy)(**options)
     except (TypeError, ValueError) as error:
         raise InputError(f"the config's policy cannot be built: {error}") from error
@@ -266,8 +270,11 @@ def _find_weights(config, phase, folder):
     """Returns the checkpoint that a phase starts from, or `None`."""
     if (folder / "checkpoints" / "last").exists():
         return None  # It goes on with its own.
-    if config.train.pretrain_checkpoint:
-        return _checkpoint_path(config.train.pretrain_checkpoint, phase.starts_from)
+    given = config.train.pretrain_checkpoint
+    if given and _family(config).pretrained and not pathlib.Path(given).is_dir():
+        return given  # For the network to make sense of.
+    if given:
+        return _checkpoint_path(given, phase.starts_from)
     if phase.starts_from is None:
         return None
     before = folder.parent / phase.starts_from
@@ -304,7 +311,10 @@ def _train_phase(config, phase, dataset, folder, weights, callbacks, tested_on, 
         optimizer.build(trainer.trainable_variables)
         trainer.compile(optimizer=optimizer, jit_compile=False)
         if weights is not None:
-            load_weights(network, weights)
+            if pathlib.Path(weights).is_dir():
+                load_weights(network, weights)
+            else:
+                network.load_pretrained(weights)
             report(f"{phase.name} starts from the weights of {weights}")
     everything = build_policies(config)
     reports.introduce(
@@ -338,7 +348,7 @@ def _train_phase(config, phase, dataset, folder, weights, callbacks, tested_on, 
                 )
             )
         )
-        network.initialize(
+        trainer.looker.initialize(
             images,
             trainer.policy,
             train.num_glimpses,
@@ -389,7 +399,9 @@ def _train_phase(config, phase, dataset, folder, weights, callbacks, tested_on, 
     write_json(
         folder / "results.json",
         {
-            **_final_test(config, network, everything, dataset, folder, tested_on),
+            **_final_test(
+                config, trainer.looker, everything, dataset, folder, tested_on
+            ),
             "train_seconds": read_state(checkpointing.folder / "last")["seconds"],
             "images_per_second": float(np.median(rates)),
             "best": checkpointing.best,
@@ -504,12 +516,14 @@ def _monitored(train):
 def _weighted(phase, config):
     """The phase with the config's weights of its terms."""
     weights = _plain(config.phases[phase.name].weights)
-    if set(weights) != set(phase.weights):
+    # What a phase gives no weight is measured and not learned from.
+    expected = {name for name, weight in phase.weights.items() if weight}
+    if set(weights) != expected:
         raise InputError(
             f"phases.{phase.name}.weights has the terms {sorted(weights)}, expected "
-            f"{sorted(phase.weights)}."
+            f"{sorted(expected)}."
         )
-    return dataclasses.replace(phase, weights=weights)
+    return dataclasses.replace(phase, weights={**phase.weights, **weights})
 
 
 def _check_numbers(config):

@@ -167,6 +167,8 @@ class Served:
             for name, value in self._flat(self._first_state(1)).items()
         ]
         glimpse = spec("glimpse", self.glimpse_shape)
+        shape = self.network.overview_shape
+        overview = [] if shape is None else [spec("overview", shape)]
         functions = {
             "serving_default": (self.classify, [images]),
             "classify_uint8": (self.classify, [pixels]),
@@ -175,7 +177,7 @@ class Served:
                 self.classify_encoded,
                 [spec("image_bytes", (), "string")],
             ),
-            "start": (self.start, [seed]),
+            "start": (self.start, [seed, *overview]),
             "look": (self.look, [glimpse, location, *state]),
             "sense": (self.sense, [images, location]),
         }
@@ -203,9 +205,9 @@ class Served:
         )
         return self.classify(images)
 
-    def start(self, seed):
+    def start(self, seed, overview=None):
         """Returns the state before the first glimpse, and where to take it."""
-        state = self._first_state(tf.shape(seed)[0])
+        state = self._first_state(tf.shape(seed)[0], overview)
         state["seed"] = seed
         key = _key(seed, 0)
         choice, _ = self._first_choice(state["network"], key)
@@ -244,20 +246,24 @@ class Served:
     def sense(self, images, location):
         """A sensor over a whole image: the glimpse at a location, in [0, 1].
 
-        With the pixels that it covers, see `AttentionModel.glimpse_boxes`.
+        With the pixels that it covers, see `AttentionModel.glimpse_boxes`, and the
+        coarse view of the whole where `start` takes one.
         """
         network = self.network
-        glimpses = network.sense(network.prepare(images), location[:, None])
-        return {
+        glimpses = network.sense({"images": images}, location[:, None])
+        sensed = {
             "glimpse": network.denormalize(glimpses[:, 0]),
             "boxes": network.glimpse_boxes(location, self.image_shape[:2]),
         }
+        if network.overview_shape is not None:
+            sensed["overview"] = network.overview(images)
+        return sensed
 
     def _classify(self, images, seed, policy):
         network = self.network
         draws = network.draws(policy)
         copies = self.mc_samples if draws else 1
-        repeated = repeat_examples(copies, images)[0]
+        (context,) = repeat_examples(copies, network.prepare(images))
         if not draws:
             seeds = random.make_seed(0)  # Unused; one an example would cost time.
         else:
@@ -266,7 +272,7 @@ class Served:
         looked = rollout(
             network,
             policy,
-            network.prepare(repeated),
+            context,
             self.num_glimpses,
             seed=seeds,
         )
@@ -322,8 +328,11 @@ class Served:
             return tf.zeros(tf.shape(probabilities)[:-1], tf.bool)
         return self.network.may_stop(probabilities, doubt, self.stop_epsilon)
 
-    def _first_state(self, batch_size):
-        context = {"images": tf.zeros((batch_size, 1, 1, 1))}
+    def _first_state(self, batch_size, overview=None):
+        if overview is None:
+            shape = self.network.overview_shape or (1, 1, 1)
+            overview = tf.zeros((batch_size, *shape))
+        context = self.network.first_context(overview)
         return {
             "network": self.network.initial_state(context),
             "seed": tf.zeros((batch_size,), tf.int64),
@@ -378,11 +387,12 @@ class Served:
             requests["classify_uint8"].append({"images": pixels})
             requests["classify_seeded"].append({"images": images, "seed": seed})
             requests["classify_encoded"].append({"image_bytes": np.array(encoded)})
-            requests["start"].append({"seed": seed})
-            started = self.answer("start", {"seed": seed})
-            location = started["location"]
+            location = draw.uniform(-1, 1, (batch, 2)).astype("float32")
             requests["sense"].append({"images": images, "location": location})
-            sensed = self.answer("sense", {"images": images, "location": location})
+            sensed = self.answer("sense", requests["sense"][-1])
+            first = {name: sensed[name] for name in ("overview",) if name in sensed}
+            requests["start"].append({"seed": seed, **first})
+            started = self.answer("start", requests["start"][-1])
             requests["look"].append({**started, "glimpse": sensed["glimpse"]})
         return requests
 
@@ -395,6 +405,7 @@ class Served:
             "image shape, resized with antialiased bilinear interpolation",
             "glimpse_shape": self.glimpse_shape,
             "glimpse_sides": self.network.glimpse_sides,
+            "overview_shape": self.network.overview_shape,
             "num_glimpses": self.num_glimpses,
             "mc_samples": self.mc_samples,
             "stop_epsilon": self.stop_epsilon,

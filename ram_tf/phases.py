@@ -21,8 +21,12 @@ class Phase:
         starts_from: Name of the phase whose weights this one starts from, or `None`.
         reading: Options of the network's `read`: what the objective needs of it.
         evaluated: Factory of the policy to evaluate with, or `None`, the same.
+        policies: Further policies to evaluate with, name -> factory called as `policy`
+            is; one that returns `None` does not apply. One with the name of a control
+            stands for it.
         watched: Name of the policy whose path is watched as training goes: `learned`,
-            or a cheaper one of the family's.
+            or a cheaper one of these.
+        view: `network -> AttentionModel`, what of the network looks.
     """
 
     name: str
@@ -33,17 +37,30 @@ class Phase:
     starts_from: str | None = None
     reading: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     evaluated: Callable[..., Any] | None = None
+    policies: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
     watched: str = "learned"
+    view: Callable[[Any], Any] = lambda network: network
 
 
 def _ram_policy(kind="gaussian", **options):
     """The policy to train with: the model's own, or a control that never learns."""
     if kind == "gaussian":
         return policies.GaussianPolicy(**options)
+    return _control(kind, own="gaussian")
+
+
+def _control(kind, own):
     if kind not in policies.CONTROLS:
-        known = ", ".join(["gaussian", *policies.CONTROLS])
+        known = ", ".join([own, *policies.CONTROLS])
         raise ValueError(f"unknown policy.kind {kind!r}: expected one of {known}")
     return policies.CONTROLS[kind]
+
+
+def _mean_policy(kind="gaussian", first_location=None, **unused):
+    del unused  # A deterministic first glimpse is the centre or the fixed place.
+    if kind != "gaussian":
+        return None  # The location head has learned nothing.
+    return policies.GaussianPolicy(sample=False, first_location=first_location)
 
 
 RAM_PHASES = (
@@ -53,6 +70,7 @@ RAM_PHASES = (
         objective=objectives.ram_objective,
         weights={"classification": 1.0, "baseline": 1.0, "reinforce": 1.0},
         reading={"classify_last": 1},
+        policies={"mean": _mean_policy},
         watched="mean",
     ),
 )
@@ -80,6 +98,7 @@ ACTIVE_RAM_PHASES = (
             "uncertainty": 1e-3,
             "intrinsic_belief": 1e-2,
         },
+        policies={"mean": _mean_policy},
         watched="mean",
     ),
 )
@@ -90,6 +109,23 @@ def _plan_information_gain(**unused):
     return policies.PlannedAhead(policies.InformationGain(num_samples=1))
 
 
+def _one_sample(num_samples=None, **options):
+    del num_samples
+    return policies.InformationGain(num_samples=1, **options)
+
+
+def _oracle(first_location=None, **unused):
+    del unused
+    return policies.Oracle(first_location)
+
+
+PHAM_POLICIES = {
+    "one_sample": _one_sample,
+    "oracle": _oracle,
+    "random": lambda **unused: policies.RandomCells(),
+    "center": lambda **unused: policies.CentralCells(),
+}
+
 PHAM_PHASES = (
     Phase(
         name="first",
@@ -98,6 +134,7 @@ PHAM_PHASES = (
         weights={"classification": 1.0},
         frozen=("partial_vae",),
         evaluated=lambda **unused: policies.RandomCells(),
+        policies=PHAM_POLICIES,
     ),
     Phase(
         name="second",
@@ -108,6 +145,7 @@ PHAM_PHASES = (
         starts_from="first",
         reading={"imagine": True},
         evaluated=policies.InformationGain,
+        policies=PHAM_POLICIES,
         watched="one_sample",
     ),
     Phase(
@@ -118,6 +156,48 @@ PHAM_PHASES = (
         starts_from="second",
         reading={"imagine": True},
         evaluated=policies.InformationGain,
+        policies=PHAM_POLICIES,
         watched="one_sample",
+    ),
+)
+
+
+def _context_policy(kind="context", **options):
+    """The policy to train with: the model's own, or a control that never learns."""
+    if kind == "context":
+        return policies.ContextPolicy(**options)
+    return _control(kind, own="context")
+
+
+def _context_mean(kind="context", **options):
+    if kind != "context":
+        return None  # The emission has learned nothing.
+    return policies.ContextPolicy(sample=False, **options)
+
+
+_COMBINATIONS = ("high_medium", "high_low", "medium_low", "high_medium_low")
+
+FINE_GRAINED_PHASES = (
+    Phase(
+        name="pretrain",
+        policy=lambda **unused: policies.CenterPolicy(),
+        objective=objectives.combination_objective,
+        weights={
+            **dict.fromkeys(_COMBINATIONS, 1.0),
+            **{f"{name}_accuracy": 0.0 for name in _COMBINATIONS},
+        },
+        frozen=("core", "emission", "baseline", "classifier"),
+        view=lambda network: network.resolutions,
+    ),
+    Phase(
+        name="attend",
+        policy=_context_policy,
+        objective=objectives.ram_objective,
+        weights={"classification": 1.0, "baseline": 1.0, "reinforce": 1.0},
+        frozen=("resolutions",),
+        starts_from="pretrain",
+        reading={"classify_last": 1},
+        policies={"mean": _context_mean},
+        watched="mean",
     ),
 )

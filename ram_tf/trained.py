@@ -39,7 +39,7 @@ class Trained:
 
     Attributes:
         config: The effective config, a `ConfigDict`.
-        network: The built model with its weights.
+        network: The built model with its weights: of several phases, what of it looks.
         policies: Dictionary name -> policy: `learned`, the family's own, the controls.
         class_names: Tuple of strings.
         image_shape: Tuple `(height, width, channels)`.
@@ -86,6 +86,7 @@ def restore(workdir, checkpoint="best"):
     network = experiment.build_network(config, image_shape, len(class_names))
     load_weights(network, path)
     policies = experiment.build_policies(config)
+    network = experiment.last_phase(config).view(network)
     return Trained(config, network, policies, class_names, image_shape, path)
 
 

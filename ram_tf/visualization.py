@@ -40,7 +40,8 @@ def record(network, policy, images, num_glimpses, seed=0):
         `glimpses` `(n, T, scales, side, side, channels)`, as floats in [0, 1] but for
         what a sensor adds outside the image; of a policy that predicts one, `gain` `(n,
         T - 1, rows, columns)`, the expected information gain of each cell in nats,
-        minus infinity where seen.
+        minus infinity where seen; of one that weighs regions of a context,
+        `region_weights` `(n, T, rows, columns)`.
     """
     images = np.asarray(images)
     seed = random.make_seed(seed)
@@ -60,6 +61,10 @@ def record(network, policy, images, num_glimpses, seed=0):
     if "gain" in result.extras:
         gain = np.asarray(result.extras["gain"], "float32")
         recording["gain"] = gain.reshape(*gain.shape[:2], *network.grid)
+    if "region_weights" in result.extras:
+        weights = np.asarray(result.extras["region_weights"], "float32")
+        side = round(weights.shape[-1] ** 0.5)
+        recording["region_weights"] = weights.reshape(*weights.shape[:2], side, side)
     return recording
 
 
@@ -71,6 +76,8 @@ def plot_recording(recording, path, class_names, labels=None):
 
 def plot_glimpses(recording, path, class_names, labels=None):
     """Draws one row an image: boxes and path on it, then each glimpse and the belief.
+
+    In the corner of a glimpse, the weights of the context's regions that led there.
 
     Args:
         recording: What `record` returned.
@@ -102,6 +109,8 @@ def plot_glimpses(recording, path, class_names, labels=None):
         for step in range(num_glimpses):
             seen = figure.add_subplot(grid[3 * image, step + 1])
             _draw_glimpse(seen, recording["glimpses"][image, step])
+            if "region_weights" in recording:
+                _draw_weights(seen, recording["region_weights"][image, step])
             _frame(seen, _step_color(step, num_glimpses))
             belief = figure.add_subplot(grid[3 * image + 1, step + 1])
             _draw_belief(
@@ -318,6 +327,14 @@ def _draw_glimpse(axes, glimpse):
     gap = np.full((glimpse.shape[1], 1, glimpse.shape[-1]), 0.5)
     parts = [part for scale in scales for part in (gap, scale)][1:]
     _show(axes, np.concatenate(parts, axis=1))
+
+
+def _draw_weights(axes, weights):
+    corner = axes.inset_axes([0.02, 0.02, 0.24, 0.24])
+    corner.imshow(weights, cmap=_GAIN_COLORS, vmin=0.0, vmax=1.0)
+    corner.set_xticks(())
+    corner.set_yticks(())
+    _frame(corner, "white", linewidth=0.8)
 
 
 def _draw_belief(axes, probabilities, class_names, label):

@@ -17,6 +17,7 @@ LOCATIONS = RNG.uniform(-1, 1, (3, 2)).astype("float32")
 HIDDEN = RNG.standard_normal((3, 5)).astype("float32")
 IMAGES = RNG.random((3, 14, 17, 1), "float32")
 PATCHES = RNG.random((3, 2, 4, 4, 1), "float32")
+REGIONS = RNG.standard_normal((3, 4, 6)).astype("float32")
 FEATURES = RNG.standard_normal((3, 6)).astype("float32")
 STATE = RNG.standard_normal((3, 8)).astype("float32")
 NOISE = RNG.standard_normal((3, 2, 5)).astype("float32")
@@ -61,6 +62,37 @@ def small_pham(**options):
     return models.PHAM(4, hidden_units=8, **sizes, **{"num_flows": 1, **options})
 
 
+@keras.saving.register_keras_serializable(package="ram_tf_tests")
+class TinyBackbone(keras.layers.Layer):
+    """What a `Backbone` is, of one convolution."""
+
+    def __init__(self, units=6, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.network = keras.layers.Conv2D(units, 3, 2, activation="relu")
+
+    def build(self, input_shape):
+        self.network.build(input_shape)
+        self.built = True
+
+    def call(self, images, training=False):
+        return self.network(images)
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
+
+
+def small_fine_grained(**options):
+    options = {"num_scales": 2, "start_size": 2, "size": 8, **options}
+    return models.FineGrained(
+        4,
+        backbone=TinyBackbone(),
+        core=keras.layers.LSTMCell(9),
+        emission=options.pop("emission", None) or layers.AttentionEmission(5),
+        **options,
+    )
+
+
 def ram_contract(make, parameters):
     options = {"policy": policies.GaussianPolicy(), "num_glimpses": 3, "training": True}
     fixed = {"policy": policies.GaussianPolicy(sample=False)}
@@ -78,7 +110,55 @@ FLOW = 1 + 2 * ((6 * 6 + 6) + (6 * 5 + 5)) + MASKED + 1
 POSTERIOR = (8 * 8 + 8) + 2 * 8 + (8 * 16 + 16) + FLOW
 DECODER = (9 * 5 * 6 + 6) + 7 * (9 * 6 * 6 + 6) + 2 * 6 * (3 * 3 + 6 * 3 * 4)
 
+# Of `small_fine_grained` on grey images.
+TINY_BACKBONE = 9 * 6 + 6
+HEADS = 3 * (12 * 4 + 4) + (18 * 4 + 4)
+
 CONTRACTS = {
+    "AttentionEmission": Contract(
+        lambda: layers.AttentionEmission(7),
+        (REGIONS, HIDDEN),
+        (6 + 1) + (6 * 7 + 7) + 5 * 7 + 7,
+        ("float32", "float32"),
+        idle=("first_score",),
+    ),
+    "RecurrentEmission": Contract(
+        lambda: layers.RecurrentEmission(8),
+        (REGIONS, HIDDEN, [STATE, STATE]),
+        (4 * 6 * 8 + 8) + 4 * (5 * 8 + 8 * 8 + 8) + (8 * 2 + 2),
+        3 * ("float32",),
+        idle=("start",),
+    ),
+    "Backbone": Contract(
+        lambda: layers.Backbone("mobilenet_v3_small"),
+        (RNG.random((2, 32, 32, 3), "float32"),),
+        939_120,
+    ),
+    "ResolutionClassifier": Contract(
+        lambda: models.ResolutionClassifier(4, TinyBackbone(), size=8),
+        (IMAGES[:, :12, :12],),
+        TINY_BACKBONE + HEADS,
+        (*ROLLOUT[:5], *4 * ("float32",)),
+        {"policy": policies.CenterPolicy(), "num_glimpses": 1, "training": True},
+    ),
+    "FineGrained": Contract(
+        lambda: small_fine_grained(mix_location=True),
+        (IMAGES[:, :12, :12],),
+        TINY_BACKBONE
+        + HEADS
+        + 4 * (12 * 9 + 9 * 9 + 9)  # The core.
+        + (6 + 1)
+        + (6 * 5 + 5)
+        + 9 * 5
+        + 5  # The emission.
+        + (9 + 1)
+        + (9 * 4 + 4)
+        + (2 * 12 + 12),
+        (*ROLLOUT, "float32"),
+        {"policy": policies.ContextPolicy(), "num_glimpses": 3, "training": True},
+        {"policy": policies.ContextPolicy(sample=False)},
+        idle=("resolutions.heads",),
+    ),
     "Retina": Contract(lambda: layers.Retina(6, 2), (IMAGES, LOCATIONS), 0),
     "MlpGlimpse": Contract(
         lambda: layers.MlpGlimpse(7, 5, 8),
@@ -202,6 +282,11 @@ NAMED_MODELS = {
         lambda: models.PHAM(10),
         (None, 32, 32, 3),
         9_833_616,
+    ),
+    "Backbone, ResNet-50 for 96x96": (
+        lambda: layers.Backbone("resnet50", stride_one=True),
+        (None, 96, 96, 3),
+        23_583_104,
     ),
     "PatchEncoder, tinyimagenet: 16x16": (
         lambda: layers.PatchEncoder(512),

@@ -56,6 +56,17 @@ def test_a_step_is_three_forward_passes_and_one_plan(pham):
     assert benchmark.step_flops(trainer, SHAPE) == 3 * looked + count(pham, policy)
 
 
+def test_imagining_after_some_glimpses_costs_as_many(pham):
+    some = small_pham(num_flows=0, imagined_steps=2)
+    some.build((None, *SHAPE))
+    options = {"reading": {"imagine": True}, "training": True}
+    full, fewer = (
+        count(net, policies.RandomCells(), **options) for net in (pham, some)
+    )
+    posterior = 2 * (HIDDEN * HIDDEN + HIDDEN * 2 * LATENTS)
+    assert full - fewer == 2 * (posterior + DECODER)
+
+
 def test_every_glimpse_costs_the_same_of_the_recurrent_model():
     network = small_ram()
     network.build((None, *SHAPE))

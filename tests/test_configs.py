@@ -31,7 +31,8 @@ def test_config_builds(path, monkeypatch):
     assert "Command: python train.py" in module.__doc__
     config = module.get_config()
     assert set(config) == SECTIONS
-    network = experiment.build_network(config, (48, 56, 3), 5)
+    width = 48 if config.family == "fine_grained" else 56
+    network = experiment.build_network(config, (48, width, 3), 5)
     assert network.count_params() > 0
     family = FAMILIES[config.family]
     known = set(experiment.build_policies(config))

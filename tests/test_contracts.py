@@ -1,5 +1,6 @@
 import inspect
 import json
+import operator
 
 import keras
 import numpy as np
@@ -20,7 +21,9 @@ def call(layer, contract, seed=(3, 4), **options):
 
 
 def variables_of(layer, name):
-    part = getattr(layer, name)
+    part = operator.attrgetter(name)(layer)
+    if isinstance(part, dict):
+        return [v for each in part.values() for v in each.trainable_variables]
     return getattr(part, "trainable_variables", [part])
 
 

@@ -6,6 +6,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from ram_tf.data.photographs import Photographs
 from ram_tf.data.transforms import apply_transforms, example_uniforms, num_uniforms
 from ram_tf.errors import InputError
 
@@ -20,24 +21,37 @@ class Split:
     """Images with labels, and the transforms that a batch of them goes through.
 
     Args:
-        images: Array `(n, h, w, C)`, uint8 or float, before the transforms.
+        images: Array `(n, h, w, C)`, uint8 or float, before the transforms; or
+            `Photographs`, of any sizes.
         labels: Array `(n,)`, integer.
         transforms: Tuple of transforms, applied in order to a batch.
     """
 
-    images: np.ndarray
+    images: np.ndarray | Photographs
     labels: np.ndarray
     transforms: tuple = ()
 
     def __post_init__(self):
-        images, labels = np.asarray(self.images), np.asarray(self.labels)
+        images, labels = self.images, np.asarray(self.labels)
+        if not isinstance(images, Photographs):
+            images = self._checked(np.asarray(images), labels)
+        elif labels.shape != (len(images),):
+            raise InputError(
+                f"There must be one label for each of {len(images)} photographs. "
+                f"Received: {labels.shape}."
+            )
+        if not np.issubdtype(labels.dtype, np.integer):
+            raise InputError(f"Labels must be integers. Received: {labels.dtype}.")
+        object.__setattr__(self, "images", images)
+        object.__setattr__(self, "labels", labels.astype(np.int64))
+
+    @staticmethod
+    def _checked(images, labels):
         if images.ndim != 4 or labels.shape != images.shape[:1] or not images.size:
             raise InputError(
                 "Images must be (n, height, width, channels) and labels (n,), n > 0. "
                 f"Received: images {images.shape}, labels {labels.shape}."
             )
-        if not np.issubdtype(labels.dtype, np.integer):
-            raise InputError(f"Labels must be integers. Received: {labels.dtype}.")
         if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
             raise InputError(
                 f"Images must be uint8 or float. Received: {images.dtype}."
@@ -48,8 +62,7 @@ class Split:
                 f"{len(bad)} images hold NaN or infinite values, the first is number "
                 f"{bad[0]}. Remove or repair them."
             )
-        object.__setattr__(self, "images", images)
-        object.__setattr__(self, "labels", labels.astype(np.int64))
+        return images
 
     def __len__(self):
         return len(self.labels)
@@ -57,20 +70,20 @@ class Split:
     @property
     def image_shape(self):
         """(height, width, channels) after the transforms."""
-        shape = self.images.shape[1:]
+        shape = self._source.image_shape
         for transform in self.transforms:
             shape = transform.output_shape(*shape)
         return tuple(shape)
 
     @functools.cached_property
-    def tensors(self):
-        """Images and labels as tensors in main memory, made once."""
-        float_or_uint8 = np.uint8 if self.images.dtype == np.uint8 else np.float32
-        with tf.init_scope(), tf.device("CPU:0"):
-            return (
-                tf.constant(self.images.astype(float_or_uint8, copy=False)),
-                tf.constant(self.labels),
-            )
+    def _source(self):
+        if isinstance(self.images, Photographs):
+            return self.images
+        return _ImageArray(self.images)
+
+    def load(self):
+        """Makes the tensors that batches are read from, once, outside of a graph."""
+        self._source.load()
 
     def batch(self, examples, seed, epoch):
         """Returns images and labels of some examples, in the graph.
@@ -80,12 +93,38 @@ class Split:
             seed: Python integer, seed of the transforms.
             epoch: Integer or scalar tensor; another epoch, other draws.
         """
-        images, labels = (tf.gather(tensor, examples) for tensor in self.tensors)
+        cut = self._source.num_draws
+        draws = cut + num_uniforms(self.transforms)
+        uniforms = example_uniforms(seed, epoch, examples, draws) if draws else None
+        images = self._source.gather(examples, uniforms)
         if self.transforms:
-            draws = num_uniforms(self.transforms)
-            uniforms = example_uniforms(seed, epoch, examples, draws)
-            images = apply_transforms(self.transforms, images, uniforms)
-        return images, labels
+            images = apply_transforms(self.transforms, images, uniforms[:, cut:])
+        return images, tf.gather(self.labels, examples)
+
+
+class _ImageArray:
+    """What `Photographs` is, of images of one size."""
+
+    num_draws = 0
+
+    def __init__(self, images):
+        self.images = images
+
+    @property
+    def image_shape(self):
+        return self.images.shape[1:]
+
+    @functools.cached_property
+    def _tensor(self):
+        float_or_uint8 = np.uint8 if self.images.dtype == np.uint8 else np.float32
+        with tf.init_scope(), tf.device("CPU:0"):
+            return tf.constant(self.images.astype(float_or_uint8, copy=False))
+
+    def load(self):
+        return self._tensor
+
+    def gather(self, examples, uniforms):
+        return tf.gather(self._tensor, examples)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -165,7 +204,7 @@ class Dataset:
         steps = self.steps_per_epoch(batch_size)
         split, last = self.train, len(self.train) - 1
         folded = (seed ^ (seed >> 32)) % 2**32  # the shuffle takes 32 bits
-        split.tensors  # noqa: B018 - made here, outside the graph, once
+        split.load()
 
         def batch(step):
             epoch = step // steps
@@ -190,7 +229,7 @@ class Dataset:
         """
         size = self.eval_size(split, max_examples)
         chosen = self._split(split)
-        chosen.tensors  # noqa: B018 - made here, outside the graph, once
+        chosen.load()
 
         def batch(step):
             examples = step * batch_size + tf.range(batch_size, dtype=tf.int64)

@@ -1,6 +1,7 @@
 """Any folder of class folders, or an archive of one, as a data set."""
 
 import contextlib
+import functools
 import io
 import itertools
 import pathlib
@@ -10,7 +11,8 @@ import numpy as np
 
 from ram_tf.data.archive import list_files
 from ram_tf.data.dataset import Dataset, Split, choose_validation
-from ram_tf.data.transforms import size_pair
+from ram_tf.data.photographs import Photographs
+from ram_tf.data.transforms import HorizontalFlip, size_pair
 from ram_tf.errors import InputError
 
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -31,8 +33,12 @@ def folder(
     validation_fraction=0.1,
     seed=0,
     image_size=None,
+    square=None,
+    flip=False,
     channels=3,
     test_fraction=0.2,
+    num_folds=None,
+    fold=0,
     split_seed=0,
     max_gigabytes=8,
 ):
@@ -51,9 +57,16 @@ def folder(
         seed: Integer, chooses the validation images.
         image_size: Integer, (height, width), or `None`: as they are, all of one size.
             Images are cropped around the centre to the ratio, then resized.
+        square: Integer or `None`. Instead, keep images of any sizes as they are, and
+            cut the largest square from each when it is read, resized to this side: at a
+            random place in training, at the centre elsewhere.
+        flip: Boolean. Mirror training images at random, anew each epoch.
         channels: 3 for colour or 1 for grey.
         test_fraction: Float in (0, 1), where there is no `test/`.
-        split_seed: Integer, chooses the test images there.
+        num_folds: Integer >= 2 or `None`. For cross-validation: divide each class into
+            so many parts, one of which is the test split, instead of `test_fraction`.
+        fold: Integer in [0, `num_folds`), which one.
+        split_seed: Integer, chooses the test images there, or the parts.
         max_gigabytes: Number, the most that the decoded images may take.
 
     Returns:
@@ -61,6 +74,16 @@ def folder(
     """
     if image_size is not None:
         image_size = size_pair(image_size, "image_size")
+        if square is not None:
+            raise InputError(
+                f"`data.image_size` is {image_size} and `data.square` {square}: "
+                "images are kept in one of the two ways. Make one of them None."
+            )
+    if num_folds is not None and not 0 <= fold < num_folds >= 2:
+        raise InputError(
+            "`data.num_folds` must be at least 2, and `data.fold` from 0 to one less. "
+            f"Received: num_folds={num_folds}, fold={fold}."
+        )
     if channels not in (1, 3):
         raise InputError(f"`data.channels` must be 1 or 3. Received: {channels}.")
     if not 0 < test_fraction < 1:
@@ -77,14 +100,28 @@ def folder(
     with contextlib.ExitStack() as stack:
         entries, folders = list_files(datapath, stack)
         groups, class_names = _group(datapath, entries, folders)
-        groups = _split(groups, test_fraction, split_seed, validation_fraction, seed)
-        arrays = _decode_all(groups, image_size, channels, max_gigabytes)
+        hold_out = functools.partial(_hold_out, fraction=test_fraction)
+        if num_folds is not None:
+            hold_out = functools.partial(_hold_out_fold, fold=fold, num_folds=num_folds)
+        groups = _split(groups, hold_out, split_seed, validation_fraction, seed)
+        any_size = square is not None
+        images = _decode_all(groups, image_size, any_size, channels, max_gigabytes)
+    if any_size:
+        images = {
+            split: Photographs(of_split, square, random=split == "train")
+            for split, of_split in images.items()
+        }
+    labels = {split: [label for _, label in groups[split]] for split in groups}
     return Dataset(
         name="folder",
         class_names=class_names,
         **{
-            split: Split(arrays[split], np.array([label for _, label in examples]))
-            for split, examples in groups.items()
+            split: Split(
+                images[split],
+                np.array(labels[split]),
+                (HorizontalFlip(),) if flip and split == "train" else (),
+            )
+            for split in groups
         },
     )
 
@@ -143,14 +180,14 @@ def _check_no_empty(datapath, images, folders, level):
             )
 
 
-def _split(groups, test_fraction, split_seed, validation_fraction, seed):
+def _split(groups, hold_out, split_seed, validation_fraction, seed):
     """Makes train, validation and test of what the folder gives, in random order."""
     rng = np.random.default_rng(split_seed)
     train = groups.get("train", groups.get("all"))
     test = groups.get("test")
     train = [train[i] for i in rng.permutation(len(train))]
     if test is None:
-        train, test = _hold_out(train, test_fraction)
+        train, test = hold_out(train)
     else:
         test = [test[i] for i in rng.permutation(len(test))]
     if "validation" in groups:
@@ -184,8 +221,25 @@ def _hold_out(examples, fraction):
     return train, test
 
 
-def _decode_all(groups, image_size, channels, max_gigabytes):
-    """Returns {split: images}, decoded by threads in the order of the archive."""
+def _hold_out_fold(examples, fold, num_folds):
+    """Takes every example of each class whose turn it is."""
+    seen, train, test = {}, [], []
+    for entry, label in examples:
+        turn = seen[label] = seen.get(label, -1) + 1
+        (test if turn % num_folds == fold else train).append((entry, label))
+    if min(seen.values()) + 1 < num_folds:
+        raise InputError(
+            f"A class has {min(seen.values()) + 1} images, which cannot be divided "
+            f"into {num_folds} parts. Lower `data.num_folds`, or add images."
+        )
+    return train, test
+
+
+def _decode_all(groups, image_size, any_size, channels, max_gigabytes):
+    """Returns {split: images}, decoded by threads in the order of the archive.
+
+    The images of a split are one array, or a list of them where any size will do.
+    """
     targets = [
         (entry, split, index)
         for split, examples in groups.items()
@@ -196,34 +250,48 @@ def _decode_all(groups, image_size, channels, max_gigabytes):
     size = (
         image_size or decode_image(first.read(), first.name, None, channels).shape[:2]
     )
-    gigabytes = len(targets) * size[0] * size[1] * channels / 1e9
-    if gigabytes > max_gigabytes:
-        raise InputError(
-            f"{len(targets)} images of {size[0]} x {size[1]} x {channels} take "
-            f"{gigabytes:.3g} GB, more than max_gigabytes={max_gigabytes}. Lower "
-            "`data.image_size`, or use `data.channels=1`, or raise the limit."
+
+    def check_memory(gigabytes, what):
+        if gigabytes > max_gigabytes:
+            raise InputError(
+                f"{what} take {gigabytes:.3g} GB, more than max_gigabytes="
+                f"{max_gigabytes}. Lower `data.image_size`, or use `data.channels=1`, "
+                "or raise the limit."
+            )
+
+    if any_size:
+        arrays = {split: [None] * len(examples) for split, examples in groups.items()}
+    else:
+        check_memory(
+            len(targets) * size[0] * size[1] * channels / 1e9,
+            f"{len(targets)} images of {size[0]} x {size[1]} x {channels}",
         )
-    arrays = {
-        split: np.empty((len(examples), *size, channels), np.uint8)
-        for split, examples in groups.items()
-    }
+        arrays = {
+            split: np.empty((len(examples), *size, channels), np.uint8)
+            for split, examples in groups.items()
+        }
+    decoded = []
 
     def decode(target, content):
         entry, split, index = target
         image = decode_image(content, entry.name, image_size, channels)
-        if image.shape[:2] != size:
+        if not any_size and image.shape[:2] != size:
             raise InputError(
                 f"The images differ in size: '{first.name}' has {size[0]} x {size[1]} "
                 f"pixels, '{entry.name}' {image.shape[0]} x {image.shape[1]}. "
-                "Set `data.image_size` to resize them."
+                "Set `data.image_size` to resize them, or `data.square` to keep them."
             )
         arrays[split][index] = image
+        decoded.append(image.nbytes)
 
     remaining = iter(targets)
     with ThreadPoolExecutor() as pool:
         while chunk := list(itertools.islice(remaining, CHUNK)):
             contents = [entry.read() for entry, _, _ in chunk]
             list(pool.map(decode, chunk, contents))
+            check_memory(
+                sum(decoded) / 1e9, f"The first {len(decoded)} of {len(targets)} images"
+            )
     return arrays
 
 

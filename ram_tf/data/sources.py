@@ -9,6 +9,7 @@ import numpy as np
 from ram_tf.data.dataset import Dataset, Split, choose_validation
 from ram_tf.data.folder import folder
 from ram_tf.data.omniglot import omniglot
+from ram_tf.data.photographs import Photographs
 from ram_tf.data.synthetic import synthetic
 from ram_tf.data.tfds_source import load_tfds
 from ram_tf.data.transforms import (
@@ -262,6 +263,42 @@ def photographs(
     )
 
 
+def stanford_dogs(
+    datapath=None, *, validation_fraction=0.1, seed=0, square=384, flip=True
+):
+    """Reads Stanford Dogs through TensorFlow Datasets: 120 breeds, photographs.
+
+    Photographs stay in memory as they are, about 10 GB; see `folder` for `square` and
+    `flip`.
+
+    Args:
+        datapath: As for `mnist`; its archives are `images.tar`, `lists.tar` and
+            `annotation.tar`.
+        validation_fraction: Float, share of the training photographs that validates.
+        seed: Integer, chooses the validation photographs.
+        square: Integer, side in pixels of the squares that are cut.
+        flip: Boolean. Mirror training photographs at random.
+
+    Returns:
+        A `Dataset`.
+    """
+    arrays, class_names = load_tfds("stanford_dogs", datapath)
+    photographs, labels = arrays["train"]
+    train, validation = choose_validation(len(labels), validation_fraction, seed)
+
+    def split(photographs, labels, random=False):
+        transforms = (HorizontalFlip(),) if random and flip else ()
+        return Split(Photographs(photographs, square, random), labels, transforms)
+
+    return Dataset(
+        name="stanford_dogs",
+        train=split([photographs[i] for i in train], labels[train], random=True),
+        validation=split([photographs[i] for i in validation], labels[validation]),
+        test=split(*arrays["test"]),
+        class_names=class_names,
+    )
+
+
 SOURCES = {
     "cifar10": functools.partial(photographs, "cifar10", "cifar10", "train", "test"),
     "cifar100": functools.partial(photographs, "cifar100", "cifar100", "train", "test"),
@@ -273,6 +310,7 @@ SOURCES = {
     "folder": folder,
     "mnist": mnist,
     "omniglot": omniglot,
+    "stanford_dogs": stanford_dogs,
     "svhn": functools.partial(
         photographs, "svhn", "svhn_cropped", "train+extra", "test", augment=False
     ),

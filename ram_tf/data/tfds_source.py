@@ -47,6 +47,13 @@ class _Originals(NamedTuple):
     content: str
 
 
+# What is read of a record.
+_FIELDS = {
+    "image": tf.io.FixedLenFeature((), tf.string),
+    "label": tf.io.FixedLenFeature((), tf.int64),
+}
+
+
 def load_tfds(name, datapath=None, splits=("train", "test")):
     """Reads a data set of TensorFlow Datasets into memory.
 
@@ -65,7 +72,8 @@ def load_tfds(name, datapath=None, splits=("train", "test")):
 
     Returns:
         A dictionary of (images `(n, h, w, C)` uint8, labels `(n,)` int64) by split,
-        and the tuple of class names.
+        and the tuple of class names. Images of different sizes are a list of arrays,
+        decoded each time.
     """
     if datapath is not None:
         datapath = pathlib.Path(datapath).expanduser()
@@ -301,6 +309,8 @@ def _quiet(progress_bar):
 
 def _decoded(builder, split):
     """Returns what `_read_split` does, from the cache if nothing has changed since."""
+    if None in builder.info.features["image"].shape:
+        return _read_photographs(builder, split)
     state = _digest(_state(pathlib.Path(builder.data_dir)))
     path = _cache() / "decoded" / f"{builder.name}-{split}-{state}.npz"
     # A file that is not there, or not whole, is no reason to stop.
@@ -322,42 +332,20 @@ def _read_split(builder, split):
     Whole blocks of records are parsed at once, which is several times faster than
     `as_dataset`, one record at a time.
     """
-    infos = [builder.info.splits[part] for part in split.split("+")]
-    feature = builder.info.features["image"]
-    shape = feature.shape
-    if None in shape:
-        raise InputError(
-            f"{builder.name} has images of different sizes: not supported."
-        )
-    if builder.info.file_format.value != "tfrecord":
-        raise InputError(
-            f"'{builder.data_dir}' holds {builder.info.file_format.value} files, "
-            "expected tfrecord. Prepare it with file_format='tfrecord'."
-        )
-    fields = {
-        "image": tf.io.FixedLenFeature((), tf.string),
-        "label": tf.io.FixedLenFeature((), tf.int64),
-    }
-    decode_image = tf.io.decode_png  # or JPEG, GIF, BMP
-    if feature.encoding_format == "jpeg":
-        # The other method, faster once, differs from what all other readers give.
-        decode_image = functools.partial(
-            tf.io.decode_jpeg, dct_method="INTEGER_ACCURATE"
-        )
+    shape = builder.info.features["image"].shape
+    decode_image, blocks = _decoder(builder), _records(builder, split).batch(1000)
 
     def decode(records):
-        examples = tf.io.parse_example(records, fields)
+        examples = tf.io.parse_example(records, _FIELDS)
         images = tf.map_fn(
-            functools.partial(decode_image, channels=shape[-1]),
+            decode_image,
             examples["image"],
             fn_output_signature=tf.TensorSpec(shape, tf.uint8),
         )
         return images, examples["label"]
 
-    files = [os.fspath(path) for info in infos for path in info.filepaths]
-    blocks = tf.data.TFRecordDataset(files, buffer_size=8 << 20).batch(1000)
     blocks = blocks.map(decode, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
-    num_examples = sum(info.num_examples for info in infos)
+    num_examples = _num_examples(builder, split)
     images = np.empty((num_examples, *shape), np.uint8)
     labels = np.empty(num_examples, np.int64)
     count = 0
@@ -366,10 +354,60 @@ def _read_split(builder, split):
         if end <= len(labels):
             images[count:end], labels[count:end] = some_images, some_labels
         count = end
-    if count != len(labels):
-        reason = f"{count} records in {split}, expected {len(labels)}"
-        raise InputError(_damaged(builder.data_dir, reason))
+    _check_count(builder, split, count)
     return images, labels
+
+
+def _read_photographs(builder, split):
+    """Reads a split whose images have different sizes."""
+    decode_image = _decoder(builder)
+
+    def decode(record):
+        example = tf.io.parse_single_example(record, _FIELDS)
+        return decode_image(example["image"]), example["label"]
+
+    records = _records(builder, split)
+    records = records.map(decode, num_parallel_calls=tf.data.AUTOTUNE).prefetch(100)
+    images, labels = [], []
+    for image, label in records.as_numpy_iterator():
+        images.append(image)
+        labels.append(label)
+    _check_count(builder, split, len(labels))
+    return images, np.array(labels, np.int64)
+
+
+def _decoder(builder):
+    """Returns the function that decodes an image as all other readers do."""
+    feature = builder.info.features["image"]
+    decode_image = tf.io.decode_png  # or JPEG, GIF, BMP
+    if feature.encoding_format == "jpeg":
+        # The other method, faster once, differs from what all other readers give.
+        decode_image = functools.partial(
+            tf.io.decode_jpeg, dct_method="INTEGER_ACCURATE"
+        )
+    return functools.partial(decode_image, channels=feature.shape[-1])
+
+
+def _records(builder, split):
+    """Returns the records of a split, or of several, "train+extra"."""
+    if builder.info.file_format.value != "tfrecord":
+        raise InputError(
+            f"'{builder.data_dir}' holds {builder.info.file_format.value} files, "
+            "expected tfrecord. Prepare it with file_format='tfrecord'."
+        )
+    infos = [builder.info.splits[part] for part in split.split("+")]
+    files = [os.fspath(path) for info in infos for path in info.filepaths]
+    return tf.data.TFRecordDataset(files, buffer_size=8 << 20)
+
+
+def _num_examples(builder, split):
+    return sum(builder.info.splits[part].num_examples for part in split.split("+"))
+
+
+def _check_count(builder, split, count):
+    if count != _num_examples(builder, split):
+        reason = f"{count} records in {split}, expected {_num_examples(builder, split)}"
+        raise InputError(_damaged(builder.data_dir, reason))
 
 
 def _damaged(folder, reason):

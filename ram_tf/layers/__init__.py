@@ -1,5 +1,7 @@
 """Keras layers: the replaceable parts of a hard-attention model."""
 
+from ram_tf.layers.attention_emission import AttentionEmission
+from ram_tf.layers.backbone import Backbone
 from ram_tf.layers.conv_glimpse import ConvGlimpse
 from ram_tf.layers.error_head import ErrorHead
 from ram_tf.layers.feature_decoder import FeatureDecoder
@@ -12,11 +14,14 @@ from ram_tf.layers.partial_vae import PartialVae
 from ram_tf.layers.patch_encoder import PatchEncoder
 from ram_tf.layers.posterior import Posterior
 from ram_tf.layers.rectifier_cell import RectifierCell
+from ram_tf.layers.recurrent_emission import RecurrentEmission
 from ram_tf.layers.retina import Retina
 from ram_tf.layers.spline_flow import SplineFlow
 from ram_tf.layers.value_baseline import ValueBaseline
 
 __all__ = [
+    "AttentionEmission",
+    "Backbone",
     "ConvGlimpse",
     "ErrorHead",
     "FeatureDecoder",
@@ -29,6 +34,7 @@ __all__ = [
     "PatchEncoder",
     "Posterior",
     "RectifierCell",
+    "RecurrentEmission",
     "Retina",
     "SplineFlow",
     "ValueBaseline",

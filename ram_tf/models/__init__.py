@@ -3,6 +3,7 @@
 from ram_tf.models.active_ram import ActiveRAM
 from ram_tf.models.attention_model import AttentionModel
 from ram_tf.models.dynamic import DynamicLooker
+from ram_tf.models.fine_grained import FineGrained, ResolutionClassifier
 from ram_tf.models.outputs import Choice, Rollout
 from ram_tf.models.pham import PHAM
 from ram_tf.models.ram import RAM
@@ -15,6 +16,8 @@ __all__ = [
     "AttentionModel",
     "Choice",
     "DynamicLooker",
+    "FineGrained",
+    "ResolutionClassifier",
     "Rollout",
     "rollout",
 ]

@@ -19,6 +19,9 @@ class AttentionModel(keras.Model):
             scale first.
         senses_noise: Boolean. Whether `sense` draws random numbers.
         recorded: Names of entries of the state, beside `hidden`, that a rollout keeps.
+        overview_shape: `(height, width, channels)` of a coarse view of the whole image
+            that is needed before the first glimpse, or `None`.
+        parts: Names of constructor arguments that are layers, for serialisation.
 
     Call arguments:
         images: Tensor `(batch, height, width, channels)`, float in [0, 1] or uint8.
@@ -34,6 +37,8 @@ class AttentionModel(keras.Model):
     glimpse_sides = ()
     senses_noise = False
     recorded = ()
+    overview_shape = None
+    parts = ()
 
     def prepare(self, images, training=False):
         """Computes what is needed once an image. Runs outside compiled steps.
@@ -42,6 +47,14 @@ class AttentionModel(keras.Model):
             Dictionary of tensors whose leading dimension is the batch.
         """
         return {"images": images}
+
+    def overview(self, images):
+        """The coarse view of whole images, `(batch, *overview_shape)` in [0, 1]."""
+        raise NotImplementedError
+
+    def first_context(self, overview):
+        """The context of a sensor that can only be pointed, and has seen no more."""
+        return {"images": overview}
 
     def check_glimpses(self, num_glimpses):
         """Raises an `InputError` if an image cannot be looked at so often."""
@@ -116,6 +129,13 @@ class AttentionModel(keras.Model):
         """
         raise NotImplementedError
 
+    def load_pretrained(self, source):
+        """Loads weights that were not trained here, from `source`, a name or a path."""
+        raise InputError(
+            f"there are no weights to start from in {source}: expected a workdir, or a "
+            "folder of a checkpoint in one."
+        )
+
     def initialize(self, images, policy, num_glimpses, seed):
         """Initialises what depends on data, once, from a first batch of images."""
 
@@ -145,3 +165,20 @@ class AttentionModel(keras.Model):
             seed=random.make_seed(0) if seed is None else seed,
             training=training,
         )
+
+    def get_config(self):
+        serialized = {
+            name: keras.saving.serialize_keras_object(getattr(self, name))
+            for name in self.parts
+        }
+        return {**super().get_config(), **serialized}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        restored = {
+            name: keras.saving.deserialize_keras_object(value, custom_objects)
+            if name in cls.parts
+            else value
+            for name, value in config.items()
+        }
+        return cls(**restored)

@@ -2,15 +2,10 @@ import keras
 from keras import ops
 
 from ram_tf import layers
-from ram_tf.errors import InputError
 from ram_tf.models.attention_model import AttentionModel
+from ram_tf.models.parts import CORES, make_part
 
 GLIMPSE_NETWORKS = {"mlp": layers.MlpGlimpse, "conv": layers.ConvGlimpse}
-CORES = {
-    "rectifier": layers.RectifierCell,
-    "lstm": keras.layers.LSTMCell,
-    "gru": keras.layers.GRUCell,
-}
 
 
 @keras.saving.register_keras_serializable(package="ram_tf")
@@ -78,8 +73,10 @@ class RAM(AttentionModel):
         return cls(
             num_classes,
             retina=layers.Retina(**retina),
-            glimpse_network=_pick(GLIMPSE_NETWORKS, "glimpse_network", glimpse_network),
-            core=_pick(CORES, "core", core),
+            glimpse_network=make_part(
+                GLIMPSE_NETWORKS, "glimpse_network", glimpse_network
+            ),
+            core=make_part(CORES, "core", core),
             location=layers.GaussianLocation(**location),
             baseline=layers.ValueBaseline(**baseline),
             **more,
@@ -164,29 +161,4 @@ class RAM(AttentionModel):
         }
 
     def get_config(self):
-        serialized = {
-            name: keras.saving.serialize_keras_object(getattr(self, name))
-            for name in self.parts
-        }
-        return {**super().get_config(), "num_classes": self.num_classes, **serialized}
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        restored = {
-            name: keras.saving.deserialize_keras_object(value, custom_objects)
-            if isinstance(value, dict) and "class_name" in value and name != "dtype"
-            else value
-            for name, value in config.items()
-        }
-        return cls(**restored)
-
-
-def _pick(choices, name, options):
-    options = dict(options)
-    kind = options.pop("kind")
-    if kind not in choices:
-        known = ", ".join(sorted(choices))
-        raise InputError(
-            f"unknown model.{name}.kind {kind!r}: expected one of {known}."
-        )
-    return choices[kind](**options)
+        return {**super().get_config(), "num_classes": self.num_classes}

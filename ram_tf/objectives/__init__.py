@@ -1,6 +1,7 @@
 """Objectives: `(rollout, labels) -> {name: per-example term (batch,)}`, unweighted."""
 
 from ram_tf.objectives.active_ram import active_ram_objective
+from ram_tf.objectives.fine_grained import combination_objective
 from ram_tf.objectives.pham import (
     classification_objective,
     evidence_objective,
@@ -11,6 +12,7 @@ from ram_tf.objectives.ram import is_right, is_right_and_not_false_alarm, ram_ob
 __all__ = [
     "active_ram_objective",
     "classification_objective",
+    "combination_objective",
     "evidence_objective",
     "is_right",
     "is_right_and_not_false_alarm",

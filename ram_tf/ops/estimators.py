@@ -2,6 +2,7 @@
 
 import math
 
+import keras
 from keras import ops
 
 
@@ -49,11 +50,13 @@ def repeat_examples(copies, *tensors):
 
     Args:
         copies: Int, the number of Monte-Carlo samples.
-        *tensors: Tensors with a leading batch dimension.
+        *tensors: Tensors with a leading batch dimension, or structures of them.
 
     Returns:
-        Tuple of tensors with `copies` times the batch.
+        Tuple of what was given, with `copies` times the batch.
     """
     if copies == 1:
         return tensors
-    return tuple(ops.repeat(tensor, copies, axis=0) for tensor in tensors)
+    return keras.tree.map_structure(
+        lambda tensor: ops.repeat(tensor, copies, axis=0), tensors
+    )

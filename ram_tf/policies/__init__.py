@@ -7,6 +7,7 @@ from ram_tf.policies.cells import (
     PlannedAhead,
     RandomCells,
 )
+from ram_tf.policies.context import ContextPolicy
 from ram_tf.policies.gaussian import GaussianPolicy
 from ram_tf.policies.planned import CenterPolicy, RandomPolicy, RasterPolicy
 from ram_tf.policies.policy import Policy
@@ -21,6 +22,7 @@ __all__ = [
     "CONTROLS",
     "CenterPolicy",
     "CentralCells",
+    "ContextPolicy",
     "GaussianPolicy",
     "InformationGain",
     "Oracle",

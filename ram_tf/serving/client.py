@@ -116,7 +116,7 @@ def _as_json(value):
     return [{"b64": base64.b64encode(item).decode()} for item in value.tolist()]
 
 
-def drive(client, sensor, num_glimpses, seed=0):
+def drive(client, sensor, num_glimpses, seed=0, overview=None):
     """Looks through the step service, for sensors that can only be pointed.
 
     Args:
@@ -125,12 +125,17 @@ def drive(client, sensor, num_glimpses, seed=0):
             batch dimension. Nothing else is seen.
         num_glimpses: Int, the most to take; a model that stops by itself takes fewer.
         seed: Int.
+        overview: Array `(height, width, channels)`, the coarse view of the whole that
+            some families begin with, or `None`.
 
     Yields:
         After each glimpse what `look` answered, without the batch dimension, with
         `looked_at` `(2,)` and `glimpse` beside it.
     """
-    state = client.call("start", {"seed": np.array([seed], np.int64)})
+    first = (
+        {} if overview is None else {"overview": np.asarray(overview, np.float32)[None]}
+    )
+    state = client.call("start", {"seed": np.array([seed], np.int64), **first})
     for _ in range(num_glimpses):
         location = np.asarray(state["location"], np.float32)
         glimpse = np.asarray(sensor(location[0]), np.float32)

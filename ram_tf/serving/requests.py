@@ -39,14 +39,17 @@ def step(client, paths, num_glimpses, seed=0, output=None, report=print):
     images = pixels[None].astype("float32") / np.float32(255)
     boxes = []
 
+    def sense(location):
+        return client.call("sense", {"images": images, "location": location[None]})
+
     def sensor(location):
-        inputs = {"images": images, "location": location[None]}
-        sensed = client.call("sense", inputs)
+        sensed = sense(location)
         boxes.append(sensed["boxes"][0])
         return sensed["glimpse"][0]
 
+    overview = sense(np.zeros(2, np.float32)).get("overview", [None])[0]
     steps = []
-    for answer in drive(client, sensor, num_glimpses, seed):
+    for answer in drive(client, sensor, num_glimpses, seed, overview):
         steps.append(answer)
         x, y = answer["looked_at"].round(3) + 0.0  # No "-0.000".
         gain = ""
@@ -77,8 +80,11 @@ def load(connect, paths, seconds, num_clients, report=print):
         ("serving_default", {"images": images}),
         ("classify_uint8", {"images": (255 * images[:1]).astype(np.uint8)}),
         ("classify_seeded", {"images": images[:2], "seed": np.array([3, 4])}),
-        ("start", {"seed": np.array([5])}),
+        ("sense", {"images": images[:1], "location": np.zeros((1, 2), np.float32)}),
     ]
+    sensed = client.call(*good[-1])
+    first = {name: sensed[name] for name in ("overview",) if name in sensed}
+    good.append(("start", {"seed": np.array([5]), **first}))
     bad = [
         ("serving_default", {"images": images[:, 1:]}),
         ("serving_default", {"images": images[0]}),

@@ -166,17 +166,16 @@ class PolicyMonitor(keras.callbacks.Callback):
         trainer = self.model
         self._look = tf.function(
             lambda images: (
-                trainer.network(
+                trainer.looker(
                     images, policy=self.policy, num_glimpses=trainer.num_glimpses
                 ).locations
             )
         )
 
     def on_epoch_end(self, epoch, logs=None):
-        network = self.model.network
         locations = np.asarray(self._look(self.images))
         size = self.images.shape[1:3]
-        boxes = np.asarray(network.glimpse_boxes(locations, size))
+        boxes = np.asarray(self.model.looker.glimpse_boxes(locations, size))
         statistics = metrics.policy_statistics(locations, boxes, size)
         logs.update(statistics)
         collapsed = statistics["spread"] < metrics.COLLAPSED_SPREAD
@@ -193,7 +192,7 @@ class PolicyMonitor(keras.callbacks.Callback):
     def _draw(self, epoch):
         chosen = slice(self.num_pictures)
         recording = visualization.record(
-            self.model.network,
+            self.model.looker,
             self.policy,
             self.images[chosen],
             self.model.num_glimpses,

@@ -17,7 +17,7 @@ class Trainer(keras.Model):
 
     Args:
         network: A built `AttentionModel`.
-        phase: A `Phase`: what to minimise and what stays fixed.
+        phase: A `Phase`: what of the network looks, what to minimise, what stays fixed.
         policy: Where to look.
         num_glimpses: Int.
         mc_samples: Int. Copies of each image in a training batch, each with its own
@@ -43,8 +43,9 @@ class Trainer(keras.Model):
         seed=0,
     ):
         super().__init__()
-        network.check_glimpses(num_glimpses)
         self.network = network
+        self.looker = phase.view(network)
+        self.looker.check_glimpses(num_glimpses)
         self.phase = phase
         self.policy = policy
         self.num_glimpses = num_glimpses
@@ -76,7 +77,7 @@ class Trainer(keras.Model):
         return int(tf.convert_to_tensor(self.optimizer.iterations.value))
 
     def call(self, images, training=False, seed=None):
-        return self.network(
+        return self.looker(
             images,
             policy=self.policy,
             num_glimpses=self.num_glimpses,
@@ -86,9 +87,9 @@ class Trainer(keras.Model):
 
     def train_step(self, data):
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
-        images, labels = repeat_examples(self.mc_samples, images, labels)
         seed = self._step_seed(self.optimizer.iterations)
-        context = self.network.prepare(images, training=True)
+        context = self.looker.prepare(images, training=True)
+        context, labels = repeat_examples(self.mc_samples, context, labels)
         scale = self.optimizer.scale_loss(tf.ones(()))
         gradients, terms, logits = self._compiled_gradients(
             context, labels, seed, scale
@@ -99,10 +100,11 @@ class Trainer(keras.Model):
 
     def test_step(self, data):
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
-        copies, copied_labels = repeat_examples(self.eval_samples, images, labels)
         # Step -1 belongs to no training step, and every evaluation draws the same.
         seed = self._step_seed(-1)
-        context = self.network.prepare(copies)
+        context, copied_labels = repeat_examples(
+            self.eval_samples, self.looker.prepare(images), labels
+        )
         terms, logits = self._compiled_rollout(context, copied_labels, seed)
         shape = (-1, self.eval_samples)
         terms = {
@@ -119,7 +121,7 @@ class Trainer(keras.Model):
     def _gradients(self, context, labels, seed, scale):
         with tf.GradientTape() as tape:
             result = rollout(
-                self.network,
+                self.looker,
                 self.policy,
                 context,
                 self.num_glimpses,
@@ -140,7 +142,7 @@ class Trainer(keras.Model):
 
     def _test_rollout(self, context, labels, seed):
         result = rollout(
-            self.network,
+            self.looker,
             self.policy,
             context,
             self.num_glimpses,

@@ -360,3 +360,123 @@ def test_real_archive_of_photographs(real_data):
         [split.images for split in (data.train, data.validation, data.test)]
     )
     assert (images == np.asarray(small)).all((1, 2, 3)).sum() == 1
+
+
+# Photographs of any sizes
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """Classes of four pictures each, of different sizes, every pixel its own."""
+    rng = np.random.default_rng(0)
+    pixels = {}
+    for name in ("ant", "bee"):
+        for i, size in enumerate([(9, 14), (12, 8), (8, 8), (21, 8)]):
+            value = rng.integers(0, 256, (*size, 3), np.uint8)
+            path = save(Image.fromarray(value), tmp_path / name / f"{i}.png")
+            pixels[path.parent.name, i] = value
+    return tmp_path, pixels
+
+
+def pictures_of(split, epoch=0, seed=0):
+    images, labels = split.batch(np.arange(len(split)), seed, epoch)
+    return images.numpy(), labels.numpy()
+
+
+def squares(picture):
+    """All largest squares of a picture."""
+    height, width = picture.shape[:2]
+    side = min(height, width)
+    return [
+        picture[row : row + side, column : column + side]
+        for row in range(height - side + 1)
+        for column in range(width - side + 1)
+    ]
+
+
+def test_squares_of_photographs_are_cut_as_numpy_cuts_them(photographs):
+    root, pixels = photographs
+    data = load("folder", root, square=8, num_folds=2)
+    assert data.image_shape == (8, 8, 3)
+    same_size = {k: p for k, p in pixels.items() if min(p.shape[:2]) == 8}
+    for split in (data.test, data.validation):
+        images, _ = pictures_of(split)
+        centres = [squares(p)[(len(squares(p)) - 1) // 2] for p in same_size.values()]
+        found = [any(np.array_equal(i, c) for c in centres) for i in images]
+        # Those with a shorter side of 8 pixels are not resized at all.
+        sizes = split.images.sizes.min(axis=1)
+        assert found == (sizes == 8).tolist()
+
+
+def test_training_cuts_at_random_places_anew_each_epoch(photographs):
+    root, pixels = photographs
+    train = load("folder", root, square=8, num_folds=4, flip=True).train
+    tall = np.flatnonzero(train.images.sizes.max(axis=1) == 21)[0]
+    (picture,) = [
+        p
+        for p in pixels.values()
+        if np.array_equal(p.reshape(-1, 3), _pixels_of(train, tall))
+    ]
+    ways = squares(picture) + [square[:, ::-1] for square in squares(picture)]
+    seen = set()
+    for epoch in range(30):
+        cut = pictures_of(train, epoch)[0][tall]
+        (way,) = [i for i, square in enumerate(ways) if np.array_equal(square, cut)]
+        seen.add(way)
+        assert np.array_equal(cut, pictures_of(train, epoch)[0][tall])
+    assert len(seen) > 8 and {way < 14 for way in seen} == {True, False}
+
+
+def _pixels_of(split, index):
+    ends = np.cumsum(split.images.sizes.prod(axis=1))
+    return np.split(split.images.pixels, ends[:-1])[index]
+
+
+def test_a_photograph_is_resized_as_pillow_resizes_it(photographs):
+    root, pixels = photographs
+    test = load("folder", root, square=5, num_folds=2).test
+    images, _ = pictures_of(test)
+    for index, image in enumerate(images):
+        size = tuple(test.images.sizes[index])
+        picture = _pixels_of(test, index).reshape(*size, 3)
+        square = squares(picture)[(len(squares(picture)) - 1) // 2]
+        expected = Image.fromarray(square).resize((5, 5), Image.BILINEAR)
+        difference = np.abs(image.astype(int) - np.asarray(expected))
+        assert difference.max() <= 1  # They round differently.
+
+
+def test_folds_part_the_pictures_of_each_class(photographs):
+    root, _ = photographs
+    tests = []
+    for fold in range(4):
+        data = load("folder", root, square=8, num_folds=4, fold=fold)
+        assert data.test.labels.tolist().count(0) == 1
+        assert len(data.train) + len(data.validation) == 6
+        tests += [_pixels_of(data.test, i).tobytes() for i in range(2)]
+    assert len(set(tests)) == 8
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"square": 8, "image_size": 8}, "one of the two ways"),
+        ({"square": 0}, "square"),
+        ({"square": 8, "num_folds": 1}, "num_folds"),
+        ({"square": 8, "num_folds": 3, "fold": 3}, "fold"),
+        ({"square": 8, "num_folds": 5}, "cannot be divided"),
+        ({"square": 8, "max_gigabytes": 1e-6}, "max_gigabytes"),
+    ],
+)
+def test_options_of_photographs_are_checked(photographs, options, message):
+    with pytest.raises(InputError, match=message):
+        load("folder", photographs[0], **options)
+
+
+def test_real_photographs_are_read_from_their_archive(real_data):
+    (archive,) = real_data("stanford_dogs").glob("*.tar")
+    data = load("folder", archive, square=64, num_folds=5)
+    assert data.num_classes == 8
+    assert len(data.train) + len(data.validation) == 256 and len(data.test) == 64
+    images, labels = pictures_of(data.test)
+    assert images.shape == (64, 64, 64, 3) and images.std() > 20
+    assert np.bincount(labels).tolist() == [8] * 8

@@ -1,0 +1,93 @@
+"""Fine-grained attention on photographs, with a small backbone, on two CPU cores.
+
+Any folder of class folders of photographs, or an archive of one. The backbone is
+pre-trained on the photographs themselves; then it is frozen and the model looks three
+times at two resolutions.
+
+Sermanet et al. 2014, arXiv 1412.7054, with smaller parts.
+
+Command: python train.py --config=configs/photos_small.py --datapath=DIR
+    --training_phase=all
+Not run yet.
+"""
+
+import ram_digits
+from ml_collections import config_dict
+
+
+def get_config():
+    config = ram_digits.get_config()
+    config.family = "fine_grained"
+    config.data = config_dict.ConfigDict(
+        {
+            "name": "folder",
+            "datapath": config_dict.placeholder(str),
+            "validation_fraction": 0.1,
+            "seed": 0,
+            "image_size": config_dict.placeholder(tuple),
+            "square": 256,
+            "flip": True,
+            "channels": 3,
+            "test_fraction": 0.2,
+            "num_folds": config_dict.placeholder(int),
+            "fold": 0,
+            "split_seed": 0,
+            "max_gigabytes": 8.0,
+        }
+    )
+    config.model = config_dict.ConfigDict(
+        {
+            "backbone": {"kind": "mobilenet_v3_small", "stride_one": False},
+            "size": 96,
+            "num_scales": 2,
+            "start_size": 1,
+            "regions": 2,
+            "core": {"kind": "lstm", "units": 256},
+            "emission": {"kind": "attention", "units": 64},
+            "baseline": {
+                "activation": config_dict.placeholder(str),
+                "detach_inputs": True,
+            },
+            "mix_location": False,
+            "detach_emission": True,
+        }
+    )
+    config.policy = config_dict.ConfigDict({"kind": "context", "stddev": 0.2})
+    config.phases = config_dict.ConfigDict(
+        {
+            "pretrain": {
+                "weights": {
+                    "high_medium": 1.0,
+                    "high_low": 1.0,
+                    "medium_low": 1.0,
+                    "high_medium_low": 1.0,
+                },
+                "num_glimpses": 1,
+                "mc_samples": 1,
+                "epochs": 40,
+                "learning_rate": config_dict.placeholder(float),
+                "batch_size": config_dict.placeholder(int),
+                "monitor": "val_accuracy",
+                "pretrain_checkpoint": config_dict.placeholder(str),
+            },
+            "attend": {
+                "weights": {"classification": 1.0, "baseline": 1.0, "reinforce": 1.0},
+                "num_glimpses": config_dict.placeholder(int),
+                "mc_samples": config_dict.placeholder(int),
+                "epochs": 20,
+                "learning_rate": 1e-4,
+                "batch_size": config_dict.placeholder(int),
+                "monitor": "val_accuracy",
+                "pretrain_checkpoint": config_dict.placeholder(str),
+            },
+        }
+    )
+    config.train.num_glimpses = 3
+    config.train.batch_size = 32
+    config.train.steps_per_epoch = None
+    config.train.steps_per_execution = 1
+    config.eval.batch_size = 32
+    config.eval.mc_samples = 7
+    # The convolutions of a backbone are slower under XLA on a CPU.
+    config.runtime.xla = False
+    return config

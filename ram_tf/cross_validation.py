@@ -1,0 +1,95 @@
+"""A learned policy against a control on the same features, over all the pictures."""
+
+import pathlib
+
+import keras
+import numpy as np
+
+from ram_tf import evaluation, experiment, metrics, trained
+from ram_tf.families import FAMILIES
+from ram_tf.files import write_json
+
+
+def run(config, workdir, *, num_folds=5, control="center", report=print):
+    """Trains on all folds of a data set but one, in turn, and tests on that one.
+
+    In each fold the model is trained as configured, and once more with a control that
+    never learns where to look, from the same weights of the phase before where there
+    are several phases. Every picture is tested once by each, so that their difference
+    is one of pairs.
+
+    Each run is an ordinary workdir, `workdir/fold_<k>/<policy>`; what was stopped goes
+    on. In the end `workdir` holds `cross_validation.json`.
+
+    Args:
+        config: `ConfigDict` of a data set with folds (`data.num_folds`).
+        workdir: Folder of the comparison.
+        num_folds: Int >= 2.
+        control: Name of the control: `policy.kind` of its runs.
+        report: Function of one line of text.
+
+    Returns:
+        0, or the exit status of a run that was stopped.
+    """
+    workdir = pathlib.Path(workdir)
+    family = FAMILIES[config.family]
+    last = family.phases[-1]
+    right = {"learned": [], control: []}
+    for fold in range(num_folds):
+        folder = workdir / f"fold_{fold}"
+        own = experiment.vary(config, {"data.num_folds": num_folds, "data.fold": fold})
+        changes = {"policy.kind": control}
+        if last.starts_from:
+            changes[f"phases.{last.name}.pretrain_checkpoint"] = str(folder / "learned")
+        runs = {
+            "learned": (own, "all"),
+            control: (experiment.vary(own, changes), last.name),
+        }
+        for name, (its_config, phase) in runs.items():
+            report(f"fold {fold + 1} of {num_folds}, {name}")
+            status = experiment.run(
+                its_config, folder / name, phase=phase, report=report
+            )
+            if status:
+                return status
+            right[name].append(_right(folder / name))
+            keras.backend.clear_session()
+    right = {name: np.concatenate(parts) for name, parts in right.items()}
+    difference = right["learned"] - right[control]
+    count = len(difference)
+    mean, error = difference.mean(), difference.std(ddof=1) / np.sqrt(count)
+    accuracy = {name: float(each.mean()) for name, each in right.items()}
+    write_json(
+        workdir / "cross_validation.json",
+        {
+            "accuracy": accuracy,
+            "difference": {"mean": float(mean), "error": float(error)},
+            "num_examples": count,
+            "num_folds": num_folds,
+        },
+    )
+    for name, value in accuracy.items():
+        report(f"{name:10} {metrics.format_accuracy(value, count)}")
+    ahead = "learned" if mean > 0 else control
+    verdict = f"{ahead} is ahead" if abs(mean) > 2 * error else "not told apart"
+    report(
+        f"learned - {control}: {100 * mean:+.1f} ± {100 * error:.1f} points, paired by "
+        f"picture: {verdict}"
+    )
+    report(f"wrote {workdir / 'cross_validation.json'}")
+    return 0
+
+
+def _right(workdir):
+    """Whether each test picture was classified correctly after the last glimpse."""
+    restored = trained.restore(workdir)
+    config = restored.config
+    evaluator = evaluation.Evaluator(
+        restored.network,
+        restored.policies["learned"],
+        config.train.num_glimpses,
+        mc_samples=config.eval.mc_samples,
+        xla=config.runtime.xla,
+    )
+    batches = experiment.load_data(config).eval_batches("test", config.eval.batch_size)
+    return evaluator.measure(batches)["correct"][:, -1].astype(float)
