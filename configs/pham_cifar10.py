@@ -26,6 +26,8 @@ def get_config():
     config.model.latent_units = 256
     config.model.hidden_units = 512
     config.model.num_flows = 4
+    config.model.channel_variance = False
+    config.model.imagined_steps = None
     config.train.steps_per_epoch = None
     config.train.schedule = config_dict.ConfigDict(
         {

@@ -27,8 +27,8 @@ def get_config():
             "num_flows": 2,
             "dropout": 0.5,
             "published_norm": False,
-            "channel_variance": False,
-            "imagined_steps": config_dict.placeholder(int),
+            "channel_variance": True,
+            "imagined_steps": 2,
         }
     )
     config.policy = config_dict.ConfigDict(
@@ -51,7 +51,7 @@ def get_config():
             },
             "second": {
                 "weights": {"kl": 1.0, "reconstruction": 1.0},
-                "epochs": 8,
+                "epochs": 12,
                 "steps_per_epoch": config_dict.placeholder(int),
                 "learning_rate": config_dict.placeholder(float),
                 "monitor": "val_loss",

@@ -382,7 +382,7 @@ def test_no_gain_is_an_input_error(tmp_path, policy, num_glimpses, advice):
 
 class StandInTrainer:
     def __init__(self, network, num_glimpses):
-        self.network = network
+        self.looker = network
         self.num_glimpses = num_glimpses
 
 
