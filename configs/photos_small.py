@@ -88,6 +88,7 @@ def get_config():
     config.train.steps_per_execution = 1
     config.eval.batch_size = 32
     config.eval.mc_samples = 7
+    config.eval.policies = ("learned", "random", "center")
     # The convolutions of a backbone are slower under XLA on a CPU.
     config.runtime.xla = False
     return config

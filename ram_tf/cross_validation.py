@@ -83,12 +83,12 @@ def run(config, workdir, *, num_folds=5, control="center", report=print):
 def _right(workdir):
     """Whether each test picture was classified correctly after the last glimpse."""
     restored = trained.restore(workdir)
-    config = restored.config
+    config, policy = restored.config, restored.policies["learned"]
     evaluator = evaluation.Evaluator(
         restored.network,
-        restored.policies["learned"],
+        policy,
         config.train.num_glimpses,
-        mc_samples=config.eval.mc_samples,
+        mc_samples=config.eval.mc_samples if restored.network.draws(policy) else 1,
         xla=config.runtime.xla,
     )
     batches = experiment.load_data(config).eval_batches("test", config.eval.batch_size)

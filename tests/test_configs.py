@@ -39,9 +39,8 @@ def test_config_builds(path, monkeypatch):
     assert {"learned", "random", family.shown, *config.eval.policies} <= known
     for phase in family.phases:
         config_of_phase = experiment.phase_config(config, phase)
-        assert {"learned", phase.watched} <= set(
-            experiment.build_policies(config_of_phase)
-        )
+        known = set(experiment.build_policies(config_of_phase))
+        assert {"learned", phase.watched, *config.eval.policies} <= known
         train = config_of_phase.train
         trainer = experiment.build_trainer(config_of_phase, phase, network)
         assert trainer.num_glimpses == train.num_glimpses

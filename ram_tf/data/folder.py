@@ -100,6 +100,11 @@ def folder(
     with contextlib.ExitStack() as stack:
         entries, folders = list_files(datapath, stack)
         groups, class_names = _group(datapath, entries, folders)
+        if num_folds is not None and "test" in groups:
+            raise InputError(
+                f"'{datapath}' has a test/ of its own, which folds would leave out: "
+                "give a folder of class folders, or leave `data.num_folds` out."
+            )
         hold_out = functools.partial(_hold_out, fraction=test_fraction)
         if num_folds is not None:
             hold_out = functools.partial(_hold_out_fold, fold=fold, num_folds=num_folds)
@@ -255,8 +260,8 @@ def _decode_all(groups, image_size, any_size, channels, max_gigabytes):
         if gigabytes > max_gigabytes:
             raise InputError(
                 f"{what} take {gigabytes:.3g} GB, more than max_gigabytes="
-                f"{max_gigabytes}. Lower `data.image_size`, or use `data.channels=1`, "
-                "or raise the limit."
+                f"{max_gigabytes}. Use a lower `data.image_size`, or "
+                "`data.channels=1`, or raise the limit."
             )
 
     if any_size:

@@ -1,4 +1,5 @@
 import io
+import shutil
 import tarfile
 import zipfile
 
@@ -454,6 +455,17 @@ def test_folds_part_the_pictures_of_each_class(photographs):
         assert len(data.train) + len(data.validation) == 6
         tests += [_pixels_of(data.test, i).tobytes() for i in range(2)]
     assert len(set(tests)) == 8
+
+
+def test_folds_do_not_leave_out_a_test_split(photographs):
+    root, _ = photographs
+    (root / "train").mkdir()
+    for name in ("ant", "bee"):
+        shutil.copytree(root / name, root / "test" / name)
+        (root / name).rename(root / "train" / name)
+    assert load("folder", root, square=8)
+    with pytest.raises(InputError, match="test/ of its own"):
+        load("folder", root, square=8, num_folds=2)
 
 
 @pytest.mark.parametrize(
