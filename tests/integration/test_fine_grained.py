@@ -135,6 +135,7 @@ def test_a_trained_model_is_drawn_and_predicts(folds, photographs, succeed):
     assert len(read_rows(table)) == 3 * NUM_EACH
 
 
+@pytest.mark.slow
 def test_a_sensor_begins_with_a_coarse_view(folds, succeed, tmp_path):
     run, output = folds[0] / "fold_0" / "learned", tmp_path / "photos"
     succeed("export_saved_model.py", f"--workdir={run}", f"--output={output}")
