@@ -3,8 +3,8 @@ from keras import ops
 
 from ram_tf import layers
 from ram_tf.errors import InputError
-from ram_tf.models.attention_model import AttentionModel
-from ram_tf.models.parts import CORES, make_part
+from ram_tf.models.parts import CORES, first_states, make_part, read_steps, run_core
+from ram_tf.models.retina_model import RetinaModel
 from ram_tf.ops import reduce_patches, reduction_matrix
 
 EMISSIONS = {
@@ -21,7 +21,7 @@ COMBINATIONS = {
 }
 
 
-class _Looks(AttentionModel):
+class _Looks(RetinaModel):
     """What both ways of using the backbone share: square images and their crops."""
 
     def _check_square(self, image_shape):
@@ -33,23 +33,6 @@ class _Looks(AttentionModel):
                 "data.image_size."
             )
         return height
-
-    @property
-    def glimpse_sides(self):
-        return self.retina.patch_sides
-
-    def normalize(self, pixels):
-        return pixels
-
-    def denormalize(self, glimpses):
-        return glimpses
-
-    def begin(self, context, num_glimpses):
-        sums = self.retina.summarize(context["images"], num_glimpses)
-        return {**context, "sums": sums}
-
-    def sense(self, context, locations, seed=None):
-        return self.retina(context["images"], locations, sums=context.get("sums"))
 
     def _crop_features(self, glimpses, training):
         """Features `(batch, num, scales * units)` of each patch, averaged over it."""
@@ -275,7 +258,7 @@ class FineGrained(_Looks):
 
     def initial_state(self, context):
         batch_size = ops.shape(context["images"])[0]
-        states = list(self.core.get_initial_state(batch_size=batch_size))
+        states = first_states(self.core, batch_size)
         mean, emitted, emission = self.emission.first(context["regions"])
         return {
             "core": states,
@@ -291,13 +274,13 @@ class FineGrained(_Looks):
         return features * self.where(locations) if self.mix_location else features
 
     def integrate(self, features, location, state, training=False):
-        hidden, states = self.core(features, state["core"], training=training)
+        hidden, states = run_core(self.core, features, state["core"], training)
         seen = ops.stop_gradient(hidden) if self.detach_emission else hidden
         mean, emitted, emission = self.emission(
             state["regions"], ops.cast(seen, "float32"), state["emission"]
         )
         return {
-            "core": list(states),
+            "core": states,
             "hidden": hidden,
             "regions": state["regions"],
             "mean": mean,
@@ -319,15 +302,8 @@ class FineGrained(_Looks):
         Returns:
             `{"logits": (batch, time, classes), "baselines": (batch, time)}`.
         """
-        steps, units = hidden.shape[1:]
-        classified = hidden[:, -(classify_last or steps) :]
-        logits = self.classifier(ops.reshape(classified, (-1, units)))
         before = ops.pad(hidden[:, :-1], ((0, 0), (1, 0), (0, 0)))
-        baselines = self.baseline(ops.reshape(before, (-1, units)))
-        return {
-            "logits": ops.reshape(logits, (-1, classified.shape[1], self.num_classes)),
-            "baselines": ops.reshape(baselines, (-1, steps)),
-        }
+        return read_steps(self, hidden, before, classify_last)
 
     def get_config(self):
         names = (

@@ -2,14 +2,14 @@ import keras
 from keras import ops
 
 from ram_tf import layers
-from ram_tf.models.attention_model import AttentionModel
-from ram_tf.models.parts import CORES, make_part
+from ram_tf.models.parts import CORES, first_states, make_part, read_steps, run_core
+from ram_tf.models.retina_model import RetinaModel
 
 GLIMPSE_NETWORKS = {"mlp": layers.MlpGlimpse, "conv": layers.ConvGlimpse}
 
 
 @keras.saving.register_keras_serializable(package="ram_tf")
-class RAM(AttentionModel):
+class RAM(RetinaModel):
     """The recurrent attention model.
 
     Its parts are Keras layers and can be replaced one by one; a core is any Keras RNN
@@ -82,14 +82,6 @@ class RAM(AttentionModel):
             **more,
         )
 
-    @property
-    def glimpse_sides(self):
-        return self.retina.patch_sides
-
-    @property
-    def senses_noise(self):
-        return self.retina.padding != "zeros"
-
     def build(self, input_shape):
         glimpses_shape = self.retina.compute_output_shape(input_shape, (None, 2))
         features_shape = self.glimpse_network.compute_output_shape(
@@ -108,34 +100,16 @@ class RAM(AttentionModel):
                 layer.build(*shapes)
         self.built = True
 
-    def begin(self, context, num_glimpses):
-        sums = self.retina.summarize(context["images"], num_glimpses)
-        return {**context, "sums": sums}
-
     def initial_state(self, context):
         batch_size = ops.shape(context["images"])[0]
-        states = self.core.get_initial_state(batch_size=batch_size)
-        states = list(states) if isinstance(states, (list, tuple)) else [states]
+        states = first_states(self.core, batch_size)
         return {"core": states, "hidden": states[0]}
-
-    def sense(self, context, locations, seed=None):
-        return self.retina(
-            context["images"], locations, seed=seed, sums=context.get("sums")
-        )
-
-    def normalize(self, pixels):
-        retina = self.retina
-        return (pixels - retina.pixel_mean) / retina.pixel_stddev
-
-    def denormalize(self, glimpses):
-        return glimpses * self.retina.pixel_stddev + self.retina.pixel_mean
 
     def encode(self, glimpses, locations, training=False):
         return self.glimpse_network(glimpses, locations)
 
     def integrate(self, features, location, state, training=False):
-        hidden, states = self.core(features, state["core"], training=training)
-        states = list(states) if isinstance(states, (list, tuple)) else [states]
+        hidden, states = run_core(self.core, features, state["core"], training)
         return {"core": states, "hidden": hidden}
 
     def read(self, hidden, training=False, seed=None, classify_last=None):
@@ -150,15 +124,7 @@ class RAM(AttentionModel):
         Returns:
             `{"logits": (batch, time, classes), "baselines": (batch, time)}`.
         """
-        steps, units = hidden.shape[1:]
-        classified = hidden[:, -(classify_last or steps) :]
-        # Matrices, not stacks of them, which XLA transposes in the backward pass.
-        logits = self.classifier(ops.reshape(classified, (-1, units)))
-        baselines = self.baseline(ops.reshape(hidden, (-1, units)))
-        return {
-            "logits": ops.reshape(logits, (-1, classified.shape[1], self.num_classes)),
-            "baselines": ops.reshape(baselines, (-1, steps)),
-        }
+        return read_steps(self, hidden, hidden, classify_last)
 
     def get_config(self):
         return {**super().get_config(), "num_classes": self.num_classes}
