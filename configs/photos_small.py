@@ -12,29 +12,17 @@ Not run yet.
 """
 
 import ram_digits
+import ram_folder
 from ml_collections import config_dict
 
 
 def get_config():
     config = ram_digits.get_config()
     config.family = "fine_grained"
-    config.data = config_dict.ConfigDict(
-        {
-            "name": "folder",
-            "datapath": config_dict.placeholder(str),
-            "validation_fraction": 0.1,
-            "seed": 0,
-            "image_size": config_dict.placeholder(tuple),
-            "square": 256,
-            "flip": True,
-            "channels": 3,
-            "test_fraction": 0.2,
-            "num_folds": config_dict.placeholder(int),
-            "fold": 0,
-            "split_seed": 0,
-            "max_gigabytes": 8.0,
-        }
-    )
+    config.data = ram_folder.get_config().data
+    config.data.image_size = None
+    config.data.square = 256
+    config.data.flip = True
     config.model = config_dict.ConfigDict(
         {
             "backbone": {"kind": "mobilenet_v3_small", "stride_one": False},

@@ -446,8 +446,7 @@ def _backbone_call(trainer, images):
     side, channels = network.size, images.shape[-1]
     shape = (len(images) * (1 + glimpses), side, side, channels)
     pixels = tf.zeros(shape)
-    look = tf.function(lambda: network.backbone(pixels, training=False))
-    return look
+    return tf.function(lambda: network.backbone(pixels, training=False))
 
 
 def _end_to_end(config, trainer, strategy, dataset, train, repeats):

@@ -60,7 +60,7 @@ def photographs(tmp_path_factory):
 @pytest.fixture(scope="module")
 def folds(photographs, succeed, tmp_path_factory):
     folder = tmp_path_factory.mktemp("folds")
-    for name in ("photos_small", "ram_digits"):
+    for name in ("photos_small", "ram_digits", "ram_folder"):
         shutil.copy(ROOT / "configs" / f"{name}.py", folder)
     config = folder / "tiny_photos.py"
     config.write_text(CONFIG)
