@@ -26,7 +26,9 @@ def get_config():
             "flip": True,
         }
     )
-    config.model.backbone = {"kind": "resnet50", "stride_one": True}
+    config.model.backbone.kind = "resnet50"
+    config.model.backbone.stride_one = True
+    config.model.backbone.norm_momentum = 0.99
     config.model.num_scales = 1
     config.model.start_size = 2
     config.model.core.units = 2048

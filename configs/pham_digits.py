@@ -5,8 +5,15 @@ on a 16x16 canvas. The model chooses among 49 overlapping patches of 4x4 pixels.
 
 Rangrej and Clark 2021, arXiv 2111.07534, with smaller parts.
 
-Command: python train.py --config=configs/pham_digits.py
-Not run yet.
+Command: python train.py --config=configs/pham_digits.py [--config.runtime.seed=SEED]
+Measured on two CPU cores with seeds 0, 1 and 2: test accuracy 86.9 ± 1.5 % after seven
+glimpses by expected information gain, random 72.9 ± 1.5 % on the same weights (all
+glimpses: configs/README.md). One run alone takes TIME.
+
+With `model.published_norm`, from the first phase of seed 0, the "KL divergence" of the
+second phase comes out at -0.48 nats a latent unit, which no divergence can be: that
+network is not autoregressive, and its log-determinant is wrong (correct: 0.02, with the
+same reconstruction, 5.71). Accuracy after the third phase is 85.2 %, correct 85.1 %.
 """
 
 import ram_digits
@@ -43,15 +50,15 @@ def get_config():
         {
             "first": {
                 "weights": {"classification": 1.0},
-                "epochs": 20,
-                "steps_per_epoch": config_dict.placeholder(int),
-                "learning_rate": config_dict.placeholder(float),
+                "epochs": 16,
+                "steps_per_epoch": 500,
+                "learning_rate": 2e-3,
                 "monitor": "val_accuracy",
                 "pretrain_checkpoint": config_dict.placeholder(str),
             },
             "second": {
                 "weights": {"kl": 1.0, "reconstruction": 1.0},
-                "epochs": 12,
+                "epochs": 5,
                 "steps_per_epoch": config_dict.placeholder(int),
                 "learning_rate": config_dict.placeholder(float),
                 "monitor": "val_loss",
@@ -59,7 +66,7 @@ def get_config():
             },
             "third": {
                 "weights": {"classification": 16.0, "kl": 1.0, "reconstruction": 1.0},
-                "epochs": 5,
+                "epochs": 4,
                 "steps_per_epoch": config_dict.placeholder(int),
                 "learning_rate": config_dict.placeholder(float),
                 "monitor": "val_accuracy",
@@ -74,7 +81,9 @@ def get_config():
     config.train.clip_norm = 10.0
     config.train.monitor = "val_loss"
     config.train.checkpoint_every_steps = 500
-    config.eval.batch_size = 60
+    config.eval.batch_size = 20
     config.eval.mc_samples = 1
-    config.eval.policies = ("learned", "random", "center", "oracle")
+    config.eval.policies = ("learned", "random")
+    # So few steps of so small parts take less time than compiling them.
+    config.runtime.xla = False
     return config

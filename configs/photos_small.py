@@ -25,7 +25,11 @@ def get_config():
     config.data.flip = True
     config.model = config_dict.ConfigDict(
         {
-            "backbone": {"kind": "mobilenet_v3_small", "stride_one": False},
+            "backbone": {
+                "kind": "mobilenet_v3_small",
+                "stride_one": False,
+                "norm_momentum": 0.9,
+            },
             "size": 96,
             "num_scales": 2,
             "start_size": 1,
@@ -50,8 +54,6 @@ def get_config():
                     "medium_low": 1.0,
                     "high_medium_low": 1.0,
                 },
-                "num_glimpses": 1,
-                "mc_samples": 1,
                 "epochs": 40,
                 "learning_rate": config_dict.placeholder(float),
                 "batch_size": config_dict.placeholder(int),
@@ -60,8 +62,6 @@ def get_config():
             },
             "attend": {
                 "weights": {"classification": 1.0, "baseline": 1.0, "reinforce": 1.0},
-                "num_glimpses": config_dict.placeholder(int),
-                "mc_samples": config_dict.placeholder(int),
                 "epochs": 20,
                 "learning_rate": 1e-4,
                 "batch_size": config_dict.placeholder(int),

@@ -219,7 +219,13 @@ def paired_seconds(function, reference, repeats):
 
 
 def forward_flops(
-    network, policy, num_glimpses, image_shape, reading=None, training=False
+    network,
+    policy,
+    num_glimpses,
+    image_shape,
+    reading=None,
+    training=False,
+    samples=1,
 ):
     """Floating-point operations of one image's rollout: products and convolutions.
 
@@ -232,9 +238,10 @@ def forward_flops(
         image_shape: `(height, width, channels)`.
         reading: Options of the network's `read`, or `None`.
         training: Boolean. What a training step computes.
+        samples: Int. Rollouts of the image, which share what is prepared once.
     """
 
-    def trace(images, num_glimpses):
+    def look(images, num_glimpses):
         return models.rollout(
             network,
             _Unrolled(policy),
@@ -245,19 +252,28 @@ def forward_flops(
             reading=reading,
         ).logits
 
-    def count(num_glimpses):
-        counts = []
-        for batch_size in (1, 2):
-            images = tf.TensorSpec((batch_size, *image_shape), tf.uint8)
-            with _saved_flops(network) as saved:
-                traced = tf.function(trace, autograph=False)
-                graph = traced.get_concrete_function(images, num_glimpses).graph
-            counts.append(sum(saved) + _graph_flops(graph))
-        return counts[1] - counts[0]  # Without what is done once, whatever the batch.
+    def looks(num_glimpses):
+        return _flops(network, lambda images: look(images, num_glimpses), image_shape)
 
     if num_glimpses == 1 or training:  # Training need not do the same every glimpse.
-        return count(num_glimpses)
-    return count(1) + (num_glimpses - 1) * (count(2) - count(1))
+        once = looks(num_glimpses)
+    else:
+        once = looks(1) + (num_glimpses - 1) * (looks(2) - looks(1))
+    return samples * once - (samples - 1) * _flops(
+        network, network.prepare, image_shape
+    )
+
+
+def _flops(network, function, image_shape):
+    """Operations of a function of images on each, without what is done but once."""
+    counts = []
+    for batch_size in (1, 2):
+        images = tf.TensorSpec((batch_size, *image_shape), tf.uint8)
+        with _saved_flops(network) as saved:
+            traced = tf.function(function, autograph=False)
+            graph = traced.get_concrete_function(images).graph
+        counts.append(sum(saved) + _graph_flops(graph))
+    return counts[1] - counts[0]
 
 
 def _graph_flops(graph):
@@ -276,15 +292,19 @@ def _graph_flops(graph):
 
 
 def step_flops(trainer, image_shape):
-    """Floating-point operations of one image in a training step.
+    """Floating-point operations of one image in a training step, in all its copies.
 
     Three forward passes; a policy that plans ahead without gradients adds one of its
-    own.
+    own, and a frozen backbone has but one.
     """
-    policy, planned = trainer.policy, 0
+    policy, planned, samples = trainer.policy, 0, trainer.mc_samples
     if isinstance(policy, policies.PlannedAhead):
         planned = forward_flops(
-            trainer.looker, policy.policy, trainer.num_glimpses, image_shape
+            trainer.looker,
+            policy.policy,
+            trainer.num_glimpses,
+            image_shape,
+            samples=samples,
         )
         policy = policies.RandomCells()  # The glimpses once they are known.
     looked = forward_flops(
@@ -294,7 +314,15 @@ def step_flops(trainer, image_shape):
         image_shape,
         trainer.phase.reading,
         training=True,
+        samples=samples,
     )
+    looker = trainer.looker
+    if isinstance(looker, models.FineGrained) and not looker.backbone.trainable:
+        planned -= 2 * _flops(
+            looker,
+            lambda images: _see_all(trainer, images.shape[0], image_shape[-1]),
+            image_shape,
+        )
     return planned + 3 * looked
 
 
@@ -368,15 +396,21 @@ def _measure_phase(config, phase, image_size, repeats, report):
     learned = experiment.build_policies(config)["learned"]
     evaluate = _evaluation_call(trainer, learned, images)
     train_flops = step_flops(trainer, shape)
-    eval_flops = forward_flops(trainer.looker, learned, trainer.num_glimpses, shape)
+    eval_flops = forward_flops(
+        trainer.looker,
+        learned,
+        trainer.num_glimpses,
+        shape,
+        samples=trainer.eval_samples,
+    )
     started = time.perf_counter()
     train()
     compile_seconds = time.perf_counter() - started
     product, product_flops = matmul_call(), 2 * _MATMUL_SIDE**3
     train_seconds, product_seconds, ratio = paired_seconds(train, product, repeats)
     eval_seconds, _, eval_ratio = paired_seconds(evaluate, product, repeats)
-    train_work = train_flops * batch_size * config.train.mc_samples / product_flops
-    eval_work = eval_flops * batch_size * trainer.eval_samples / product_flops
+    train_work = train_flops * batch_size / product_flops
+    eval_work = eval_flops * batch_size / product_flops
     train_rate, eval_rate = batch_size / train_seconds, batch_size / eval_seconds
     rate = product_flops / product_seconds / 1e9
     results = {
@@ -406,7 +440,8 @@ def _measure_phase(config, phase, image_size, repeats, report):
         f"{results['eval_fraction']:.0%} of the matmul rate"
     )
     if isinstance(trainer.looker, models.FineGrained):
-        *_, inverse = paired_seconds(train, _backbone_call(trainer, images), repeats)
+        see_all = tf.function(lambda: _see_all(trainer, len(images), shape[-1]))
+        *_, inverse = paired_seconds(train, see_all, repeats)
         results["backbone_ratio"] = 1 / inverse
         report(
             f"  a training step takes {1 / inverse:.2f} times the backbone's own "
@@ -439,14 +474,13 @@ def _evaluation_call(trainer, policy, images):
     return lambda: look(*repeat_examples(copies, prepare(images)))
 
 
-def _backbone_call(trainer, images):
+def _see_all(trainer, num_images, channels):
     """The backbone alone, on the coarse view of each image and on its glimpses."""
     network = trainer.looker
     glimpses = trainer.mc_samples * trainer.num_glimpses * network.num_scales
-    side, channels = network.size, images.shape[-1]
-    shape = (len(images) * (1 + glimpses), side, side, channels)
-    pixels = tf.zeros(shape)
-    return tf.function(lambda: network.backbone(pixels, training=False))
+    side = network.size
+    pixels = tf.zeros((num_images * (1 + glimpses), side, side, channels))
+    return network.backbone(pixels, training=False)
 
 
 def _end_to_end(config, trainer, strategy, dataset, train, repeats):
@@ -455,11 +489,7 @@ def _end_to_end(config, trainer, strategy, dataset, train, repeats):
     recorder = _RecordRate(config.train.batch_size)
     loop = Loop(trainer, strategy, config.train.steps_per_execution)
 
-    def batches(start_step, num_steps):
-        return dataset.train_batches(
-            config.train.batch_size, seed=0, start_step=start_step, num_steps=num_steps
-        )
-
+    batches = functools.partial(dataset.train_batches, config.train.batch_size, seed=0)
     bare, piped = [], []
     for _ in range(3):
         trainer.optimizer.iterations.assign(0)

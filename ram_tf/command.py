@@ -48,7 +48,8 @@ def run(main, *, rewrite=None, default_config=None, positional=None):
         with _silenced():
             import tensorflow as tf
 
-            tf.config.list_logical_devices()
+            if "TF_CONFIG" not in os.environ:  # Several workers meet before that.
+                tf.config.list_logical_devices()
         tf.get_logger().setLevel("ERROR")  # No hints about retracing.
         status = main(arguments[1:])
     except (InputError, OSError, MemoryError) as error:

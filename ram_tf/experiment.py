@@ -38,7 +38,7 @@ from ram_tf.training.checkpointing import (
 )
 from ram_tf.training.loop import Loop
 from ram_tf.training.optimizers import make_optimizer
-from ram_tf.training.strategy import make_strategy
+from ram_tf.training.strategy import all_workers, is_chief, make_strategy, wait_for_all
 from ram_tf.training.trainer import Trainer
 
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -83,24 +83,36 @@ def run(
     workdir = pathlib.Path(workdir)
     family = _family(config)
     chosen = family.phases if phase == "all" else [family.phase(phase)]
-    with _locked(workdir):
+    chief = is_chief(config.runtime.strategy)
+    report = report if chief else _say_nothing
+    locked = _locked(workdir) if chief else contextlib.nullcontext()
+    with locked, all_workers(config.runtime.strategy):
+        strategy = make_strategy(config.runtime.strategy)
         setup_runtime(config.runtime)
         configs = {each.name: phase_config(config, each) for each in chosen}
+        for each in chosen:
+            own = config.phases[each.name].get("pretrain_checkpoint")
+            if each.starts_from in configs and own is None:
+                # What is given to all is for the first; then each goes on from another.
+                configs[each.name].train.pretrain_checkpoint = None
         folders = {each.name: phase_folder(workdir, each, family) for each in chosen}
         # Everything that can be known to fail fails before anything is deleted.
         for each in chosen:
             _check_phase(configs[each.name], each)
-            if not overwrite:
+            _check_batches(configs[each.name], strategy)
+            if chief and not overwrite:
                 _claim(folders[each.name], configs[each.name])
         dataset = load_data(config)
         for each in chosen:
             dataset.steps_per_epoch(configs[each.name].train.batch_size)
-            if overwrite:
+            if chief and overwrite:
                 _delete_run(folders[each.name])
                 _claim(folders[each.name], configs[each.name])
         first_step = FirstStep(started, report)
         for each in chosen:
             folder = folders[each.name]
+            # What another worker writes is there once all are here.
+            wait_for_all(strategy)
             if not (folder / "results.json").exists():
                 weights = _find_weights(configs[each.name], each, folder)
                 status = _train_phase(
@@ -109,20 +121,24 @@ def run(
                     dataset,
                     folder,
                     weights,
+                    strategy,
                     [first_step],
                     tested_on,
                     report,
                 )
                 if status:
                     return status
+            if not chief:
+                continue
             results = json.loads((folder / "results.json").read_text())
             reports.report_results(results, report)
             report(f"wrote {folder}: results.json, metrics.csv, checkpoints, figures")
+        wait_for_all(strategy)
     return 0
 
 
 def phase_config(config, phase):
-    """Returns the config of one phase: its section's keys laid over `train`'s."""
+    """Returns the config of one phase: what it fixes, and its section, over `train`."""
     if phase.name not in config.phases:
         raise InputError(f"the config has no section phases.{phase.name}.")
     content = copy.deepcopy(config)
@@ -136,6 +152,7 @@ def phase_config(config, phase):
                 f"weights or one of {', '.join(sorted(config.train))}."
             )
         content.train[name] = value
+    content.train.update(phase.fixed)
     with content.unlocked():
         content.phases = {phase.name: {"weights": _plain(section.weights)}}
     return content
@@ -288,17 +305,55 @@ def _find_weights(config, phase, folder):
     return found
 
 
-def _train_phase(config, phase, dataset, folder, weights, callbacks, tested_on, report):
-    """Trains one phase in its folder and tests it; returns 0 or an exit status."""
-    write_json(
-        folder / "dataset.json",
-        {"class_names": dataset.class_names, "image_shape": dataset.image_shape},
+def _take_over(network, weights, phase, config):
+    """Gives a network the weights that a phase starts from.
+
+    Of another phase, those of what looked in it: the rest did not learn then, and may
+    have other sizes now.
+    """
+    if not pathlib.Path(weights).is_dir():
+        network.load_pretrained(weights)
+        return
+    before = _family(config).phase(phase.starts_from or phase.name)
+    looker = before.view(network)
+    run = pathlib.Path(weights).parent.parent
+    if looker is network or not (run / "config.json").exists():
+        load_weights(network, weights)
+        return
+    its_config, its_data = (
+        json.loads((run / name).read_text()) for name in ("config.json", "dataset.json")
     )
+    donor = build_network(
+        ml_collections.ConfigDict(its_config),
+        its_data["image_shape"],
+        len(its_data["class_names"]),
+    )
+    load_weights(donor, weights)
+    try:
+        looker.set_weights(before.view(donor).get_weights())
+    except ValueError as error:
+        raise InputError(
+            f"the weights of {weights} do not fit this model: {error} Use a phase "
+            f"{before.name} with the same classes and the same parts."
+        ) from error
+
+
+def _train_phase(
+    config, phase, dataset, folder, weights, strategy, callbacks, tested_on, report
+):
+    """Trains one phase in its folder and tests it; returns 0 or an exit status.
+
+    Of several workers the chief alone writes, and tests in the end.
+    """
+    chief = is_chief(config.runtime.strategy)
+    if chief:
+        write_json(
+            folder / "dataset.json",
+            {"class_names": dataset.class_names, "image_shape": dataset.image_shape},
+        )
     train = config.train
     steps_per_epoch = dataset.steps_per_epoch(train.batch_size)
     steps_per_epoch = train.steps_per_epoch or steps_per_epoch
-    strategy = make_strategy(config.runtime.strategy)
-    _check_batches(config, strategy)
     with strategy.scope():
         network = build_network(config, dataset.image_shape, dataset.num_classes)
         trainer = build_trainer(config, phase, network)
@@ -311,10 +366,7 @@ def _train_phase(config, phase, dataset, folder, weights, callbacks, tested_on, 
         optimizer.build(trainer.trainable_variables)
         trainer.compile(optimizer=optimizer, jit_compile=False)
         if weights is not None:
-            if pathlib.Path(weights).is_dir():
-                load_weights(network, weights)
-            else:
-                network.load_pretrained(weights)
+            _take_over(network, weights, phase, config)
             report(f"{phase.name} starts from the weights of {weights}")
     everything = build_policies(config)
     reports.introduce(
@@ -335,8 +387,13 @@ def _train_phase(config, phase, dataset, folder, weights, callbacks, tested_on, 
         steps_per_epoch,
         train.monitor,
         replayed=decisive,
+        writes=chief,
         report=report,
     )
+    written = [
+        keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
+        ProgressBar(),
+    ]
     if not (folder / "checkpoints" / "last").exists():
         images, *_ = next(
             iter(
@@ -373,18 +430,20 @@ def _train_phase(config, phase, dataset, folder, weights, callbacks, tested_on, 
                 config,
                 dataset,
                 everything.get(phase.watched, everything["learned"]),
-                folder,
+                folder if chief else None,
                 report,
             ),
             *decisive,
-            keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
-            ProgressBar(),
+            *(written if chief else []),
             stop,
             checkpointing,
-            MetricsFile(folder / "metrics.csv", checkpointing),
+            *([MetricsFile(folder / "metrics.csv", checkpointing)] if chief else []),
         ],
-        validation=dataset.eval_batches(
-            "validation", config.eval.batch_size, config.eval.max_examples
+        validation=functools.partial(
+            dataset.eval_batches,
+            "validation",
+            config.eval.batch_size,
+            config.eval.max_examples,
         ),
     )
     if stop.received is not None:
@@ -393,6 +452,8 @@ def _train_phase(config, phase, dataset, folder, weights, callbacks, tested_on, 
             f"{checkpointing.folder / 'last'}; the same command goes on."
         )
         return 128 + stop.received
+    if not chief:
+        return 0
     best, _ = find_checkpoint(checkpointing.folder / "best", report)
     load_weights(network, best)
     rates = [row["images_per_second"] for row in checkpointing.history]
@@ -420,9 +481,9 @@ def _monitor(config, dataset, policy, folder, report):
         images,
         labels,
         dataset.class_names,
-        folder / "figures",
+        folder and folder / "figures",
         every_epochs=config.train.picture_every_epochs,
-        tensorboard=folder / "tensorboard" / "glimpses",
+        tensorboard=folder and folder / "tensorboard" / "glimpses",
         report=report,
     )
 
@@ -632,6 +693,10 @@ def _differences(old, new, prefix=""):
             yield from _differences(left, right, f"{prefix}{key}.")
         elif left != right and f"{prefix}{key}" != "data.datapath":
             yield f"{prefix}{key} was {left!r}, is {right!r}"
+
+
+def _say_nothing(line):
+    """Stands for `report` where another worker speaks for all."""
 
 
 def _warn(line):

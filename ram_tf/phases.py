@@ -18,6 +18,7 @@ class Phase:
         objective: `(rollout, labels) -> {name: per-example term}`.
         weights: One weight per term.
         frozen: Attributes of the network that do not train.
+        fixed: Keys of the config's `train` that have one value in this phase.
         starts_from: Name of the phase whose weights this one starts from, or `None`.
         reading: Options of the network's `read`: what the objective needs of it.
         evaluated: Factory of the policy to evaluate with, or `None`, the same.
@@ -34,6 +35,7 @@ class Phase:
     objective: Callable[..., dict]
     weights: Mapping[str, float]
     frozen: tuple[str, ...] = ()
+    fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     starts_from: str | None = None
     reading: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     evaluated: Callable[..., Any] | None = None
@@ -186,7 +188,8 @@ FINE_GRAINED_PHASES = (
             **dict.fromkeys(_COMBINATIONS, 1.0),
             **{f"{name}_accuracy": 0.0 for name in _COMBINATIONS},
         },
-        frozen=("core", "emission", "baseline", "classifier"),
+        frozen=("core", "emission", "baseline", "classifier", "where"),
+        fixed={"num_glimpses": 1, "mc_samples": 1},
         view=lambda network: network.resolutions,
     ),
     Phase(

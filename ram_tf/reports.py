@@ -1,5 +1,9 @@
 """What the commands print: tables of numbers, and what they say."""
 
+import sys
+
+import keras
+
 from ram_tf import metrics, policies
 
 
@@ -120,3 +124,9 @@ def _report_gains(measured_policies, report):
 
 def _report_row(title, values, form, report):
     report(f"{title:34}" + "".join(f"{value:{form}}" for value in values))
+
+
+def progress_bar(total, unit):
+    """A bar on a terminal; in a file, where a bar cannot move, a line at the end."""
+    verbose = 1 if sys.stdout.isatty() else 2
+    return keras.utils.Progbar(total, unit_name=unit, verbose=verbose)

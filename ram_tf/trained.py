@@ -1,8 +1,6 @@
-"""What can be done with a trained workdir: evaluate, draw, predict."""
+"""What can be done with a trained workdir: evaluate and draw."""
 
-import csv
 import dataclasses
-import functools
 import json
 import pathlib
 import sys
@@ -11,7 +9,6 @@ from typing import Any
 import keras
 import ml_collections
 import numpy as np
-import tensorflow as tf
 from matplotlib.backend_bases import FigureCanvasBase
 
 from ram_tf import (
@@ -20,17 +17,13 @@ from ram_tf import (
     experiment,
     metrics,
     pretrained,
-    random,
     reports,
     visualization,
 )
 from ram_tf.errors import InputError
 from ram_tf.families import FAMILIES
-from ram_tf.files import whole_file, write_json
-from ram_tf.models import DynamicLooker, rollout
+from ram_tf.files import write_json
 from ram_tf.training.checkpointing import find_checkpoint, load_weights, read_state
-
-_PREDICTED_COLUMNS = ("file", "class", "probability", "locations")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,7 +148,7 @@ def evaluate(
     passes = len(numbers) * sum(
         1 if policy.deterministic else seeds for policy in chosen.values()
     )
-    progress = _progress_bar(passes, "pass") if passes > 1 else None
+    progress = reports.progress_bar(passes, "pass") if passes > 1 else None
 
     def compare(steps, policies, num_seeds, perturb=None, progress=progress):
         return evaluation.compare_policies(
@@ -261,7 +254,7 @@ def draw(
         trained = restore(workdir, checkpoint)
         chosen = trained.pick(policy)
         if images:
-            pixels = np.stack([_read_image(path, trained) for path in images])
+            pixels = np.stack([read_image(path, trained) for path in images])
             labels = None
         else:
             dataset = experiment.load_data(trained.config, datapath)
@@ -281,98 +274,7 @@ def draw(
     report(f"wrote {output}, and its numbers beside it as .npz")
 
 
-def predict(
-    workdir,
-    paths,
-    *,
-    output=None,
-    policy=None,
-    num_glimpses=None,
-    stop_epsilon=None,
-    batch_size=64,
-    checkpoint="best",
-    report=print,
-):
-    """Classifies image files.
-
-    Args:
-        workdir: Folder of a run.
-        paths: Image files and folders of them.
-        output: Path of a CSV file, or `None` for the terminal.
-        policy: Name of the policy that looks, or `None`, the one the family shows.
-        num_glimpses: Int or `None`, as trained.
-        stop_epsilon: Float or `None`. Stop looking at an image once it is sure enough,
-            see `AttentionModel.may_stop`.
-        batch_size: Int, images in memory at a time.
-        checkpoint: See `restore`.
-        report: Function of one line of text.
-    """
-    files = data.find_images(paths)
-    trained = restore(workdir, checkpoint)
-    chosen = trained.pick(policy)
-    steps = num_glimpses or trained.config.train.num_glimpses
-    if stop_epsilon is None:
-        looker = functools.partial(
-            tf.function(_look, autograph=False), trained.network, chosen, steps
-        )
-    else:
-        looker = DynamicLooker(trained.network, chosen, steps, stop_epsilon)
-    progress = _progress_bar(len(files), "image") if output else None
-    with whole_file(output) if output else _Terminal(report) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(_PREDICTED_COLUMNS)
-        for start in range(0, len(files), batch_size):
-            batch = files[start : start + batch_size]
-            pixels = np.stack([_read_image(path, trained) for path in batch])
-            found = looker(pixels)
-            found = {name: np.asarray(value) for name, value in found.items()}
-            rows = zip(batch, found["probabilities"], found["locations"])
-            for path, probabilities, places in rows:
-                best = int(probabilities.argmax())
-                places = places[~np.isnan(places[:, 0])]  # Where it did look.
-                places = np.round(places, 3) + 0.0  # No "-0.000".
-                looked = " ".join(f"({x:.3f},{y:.3f})" for x, y in places)
-                row = (path, trained.class_names[best], f"{probabilities[best]:.4f}")
-                writer.writerow((*row, looked))
-            if progress:
-                progress.add(len(batch))
-    if output:
-        report(f"wrote {output}: {len(files)} images")
-
-
-def _look(network, policy, num_glimpses, images):
-    """Looks `num_glimpses` times: what a `DynamicLooker` returns that never stops."""
-    seed = random.make_seed(0)
-    if network.draws(policy):  # Each image its own, whatever the batch.
-        seed = tf.zeros((tf.shape(images)[0], 2), tf.int32)
-    looked = rollout(network, policy, network.prepare(images), num_glimpses, seed=seed)
-    probabilities = tf.nn.softmax(looked.logits[:, -1])
-    return {"probabilities": probabilities, "locations": looked.locations}
-
-
-def _progress_bar(total, unit):
-    """A bar on a terminal; in a file, where a bar cannot move, a line at the end."""
-    verbose = 1 if sys.stdout.isatty() else 2
-    return keras.utils.Progbar(total, unit_name=unit, verbose=verbose)
-
-
-class _Terminal:
-    """A file whose lines are reported."""
-
-    def __init__(self, report):
-        self.report = report
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        return None
-
-    def write(self, text):
-        self.report(text.rstrip("\n"))
-
-
-def _read_image(path, trained):
+def read_image(path, trained):
     """Decodes a file to the size and channels that the model was trained on."""
     height, width, channels = trained.image_shape
     content = pathlib.Path(path).read_bytes()

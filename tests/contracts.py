@@ -69,7 +69,7 @@ class TinyBackbone(keras.layers.Layer):
     def __init__(self, units=6, **kwargs):
         super().__init__(**kwargs)
         self.units = units
-        self.network = keras.layers.Conv2D(units, 3, 2, activation="relu")
+        self.network = keras.layers.Conv2D(units, 3, 2, "same", activation="relu")
 
     def build(self, input_shape):
         self.network.build(input_shape)
@@ -77,6 +77,9 @@ class TinyBackbone(keras.layers.Layer):
 
     def call(self, images, training=False):
         return self.network(images)
+
+    def compute_output_shape(self, input_shape):
+        return self.network.compute_output_shape(input_shape)
 
     def get_config(self):
         return {**super().get_config(), "units": self.units}

@@ -1,9 +1,11 @@
 """What the benchmark divides by: operations counted by hand."""
 
+import dataclasses
+
 import pytest
 
 from ram_tf import benchmark, families, models, policies, training
-from tests.contracts import small_pham, small_ram
+from tests.contracts import small_fine_grained, small_pham, small_ram
 
 SHAPE = (8, 10, 1)  # 3x4 cells of 4x4
 CELLS, FEATURES, LATENTS, HIDDEN, CLASSES = 12, 6, 5, 8, 4
@@ -75,3 +77,33 @@ def test_every_glimpse_costs_the_same_of_the_recurrent_model():
     assert isinstance(network, models.RAM) and costs[0] > 0
     assert costs[2] - costs[1] == costs[1] - costs[0]
     assert costs[3] - costs[2] == 2 * (costs[1] - costs[0])
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_a_frozen_backbone_is_run_forward_alone(samples):
+    phase = families.FAMILIES["fine_grained"].phase("attend")
+    flops = []
+    for frozen in ((), ("backbone",)):
+        network = small_fine_grained()
+        network.build((None, 16, 16, 3))
+        own_phase = dataclasses.replace(phase, frozen=frozen)
+        trainer = training.Trainer(
+            network, own_phase, phase.policy(), 2, mc_samples=samples, xla=False
+        )
+        flops.append(benchmark.step_flops(trainer, (16, 16, 3)))
+    patches = 1 + samples * 2 * 2  # The whole once, two scales of two glimpses.
+    backbone = 2 * 4 * 4 * (3 * 3 * 3 * 6)  # Of 8x8 pixels every second place.
+    assert flops[0] - flops[1] == 2 * patches * backbone
+
+
+def test_a_sample_more_does_not_see_the_whole_again():
+    network = small_fine_grained()
+    network.build((None, 16, 16, 3))
+    policy = policies.CenterPolicy()
+    one, two, three = (
+        benchmark.forward_flops(network, policy, 2, (16, 16, 3), samples=samples)
+        for samples in (1, 2, 3)
+    )
+    whole = 2 * 4 * 4 * (3 * 3 * 3 * 6)
+    assert two - one == three - two
+    assert one - (two - one) >= whole

@@ -67,6 +67,11 @@ def make_trainer(strategy, policy, clip_norm=None, learning_rate=0.1):
     return trainer
 
 
+def make_dataset(images, labels):
+    split = data.Split(images, labels)
+    return data.Dataset("tiny", split, split, split, ("a", "b", "c"))
+
+
 @functools.cache
 def train(strategy_name, clip_norm):
     """Returns start weights, weights after all steps, and the metrics."""
@@ -74,10 +79,9 @@ def train(strategy_name, clip_norm):
     assert strategy.num_replicas_in_sync == STRATEGIES[strategy_name]
     trainer = make_trainer(strategy, NoiseFromTheState(), clip_norm)
     before = [np.array(weight) for weight in trainer.network.get_weights()]
-    dataset = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(BATCH)
     history = keras.callbacks.History()
     Loop(trainer, strategy, steps_per_execution=10).train(
-        lambda start_step, num_steps: dataset.skip(start_step).take(num_steps),
+        functools.partial(make_dataset(IMAGES, LABELS).train_batches, BATCH, seed=0),
         epochs=1,
         steps_per_epoch=STEPS,
         callbacks=[history],
@@ -119,9 +123,10 @@ def test_metrics_are_those_of_the_global_batch(clip_norm):
 def test_evaluation_counts_each_example_once():
     strategy = shared_strategy("mirrored")
     trainer = make_trainer(strategy, policies.CenterPolicy())
-    split = data.Split(IMAGES[:7], LABELS[:7])
-    dataset = data.Dataset("tiny", split, split, split, ("a", "b", "c"))
-    found = Loop(trainer, strategy).evaluate(dataset.eval_batches("test", 4))
+    batches = functools.partial(
+        make_dataset(IMAGES[:7], LABELS[:7]).eval_batches, "test", 4
+    )
+    found = Loop(trainer, strategy).evaluate(batches)
     result = trainer(IMAGES[:7])
     logits = np.asarray(result.logits)[:, -1]
     accuracy = (logits.argmax(axis=-1) == LABELS[:7]).mean()
@@ -251,10 +256,10 @@ def train_pham(strategy_name, phase_name, num_flows):
     trainer = make_pham_trainer(strategy, network, phase_name, policy)
     fresh = network.get_weights()
     network.initialize(PHAM_IMAGES[:BATCH], policy, 2, ram_random.make_seed(0))
-    dataset = tf.data.Dataset.from_tensor_slices((PHAM_IMAGES, LABELS[:32]))
+    dataset = make_dataset(PHAM_IMAGES, LABELS[:32])
     history = keras.callbacks.History()
     Loop(trainer, strategy, steps_per_execution=4).train(
-        lambda start_step, num_steps: dataset.batch(BATCH, True).take(num_steps),
+        functools.partial(dataset.train_batches, BATCH, seed=0),
         epochs=1,
         steps_per_epoch=4,
         callbacks=[history],

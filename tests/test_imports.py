@@ -25,7 +25,7 @@ ALLOWED = {
     "evaluation": (*LOW, "metrics", "models"),
     "reports": ("metrics", "policies"),
     "pretrained": ("errors", "files", "training"),
-    "training": (*LOW, "files", "models", "phases", "metrics", "visualization"),
+    "training": (*LOW, "files", "data", "models", "phases", "metrics", "visualization"),
     "serving": ("errors", "files", "data", "visualization"),
     "command": ("errors",),
 }

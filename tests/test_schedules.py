@@ -1,4 +1,5 @@
 import contextlib
+import functools
 import math
 
 import keras
@@ -195,9 +196,7 @@ def train(folder, early_stopping, stop_at=None):
     )
     with eagerly():
         Loop(trainer, tf.distribute.get_strategy()).train(
-            lambda start_step, num_steps: dataset.train_batches(
-                8, seed=0, start_step=start_step, num_steps=num_steps
-            ),
+            functools.partial(dataset.train_batches, 8, seed=0),
             epochs=EPOCHS,
             steps_per_epoch=STEPS_PER_EPOCH,
             callbacks=[*decisive, recorder, checkpointing],

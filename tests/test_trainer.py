@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 
 import keras
 import numpy as np
@@ -94,9 +95,7 @@ def test_a_learned_policy_finds_the_one_informative_place():
     trainer.compile(optimizer=optimizer, jit_compile=False)
     history = keras.callbacks.History()
     Loop(trainer, ONE_DEVICE, steps_per_execution=100).train(
-        lambda start_step, num_steps: dataset.train_batches(
-            128, seed=0, start_step=start_step, num_steps=num_steps
-        ),
+        functools.partial(dataset.train_batches, 128, seed=0),
         epochs=3,
         steps_per_epoch=400,
         callbacks=[history],
@@ -292,7 +291,8 @@ def test_on_one_device_the_loss_is_the_mean_over_the_batch():
 def batches_with(values):
     """Batches of which number k, from 1, holds a given pixel value."""
 
-    def make(start_step, num_steps):
+    def make(start_step, num_steps, share):
+        assert share == data.Share()
         images = np.tile(IMAGES[:4], (6, 1, 1, 1, 1))
         for step, value in values.items():
             images[step - 1, 1, 4, 4] = value
@@ -362,7 +362,7 @@ def test_a_padded_last_batch_leaves_the_mean_over_examples_alone():
     trainer = make_trainer(MEAN)
     split = data.Split(IMAGES, LABELS)
     dataset = data.Dataset("tiny", split, split, split, ("a", "b", "c"))
-    batches = dataset.eval_batches("validation", 5, 11)
+    batches = functools.partial(dataset.eval_batches, "validation", 5, 11)
     found = Loop(trainer, ONE_DEVICE).evaluate(batches)
     expected = per_example(trainer, IMAGES[:11], LABELS[:11])
     assert found.keys() == expected.keys()

@@ -1,6 +1,6 @@
 """Image data sets, read into memory and served as reproducible batches."""
 
-from ram_tf.data.dataset import Dataset, Split
+from ram_tf.data.dataset import Dataset, Share, Split
 from ram_tf.data.folder import decode_image, find_images
 from ram_tf.data.sources import SOURCES, load
 from ram_tf.data.synthetic import synthetic
@@ -19,6 +19,7 @@ __all__ = [
     "Dataset",
     "HorizontalFlip",
     "RandomResizedCrop",
+    "Share",
     "Split",
     "Translate",
     "decode_image",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +15,23 @@ from ram_tf.errors import InputError
 EVALUATION_SEED = 20_140_624
 # The name of the last class of an open set.
 UNKNOWN = "unknown"
+
+
+class Share(NamedTuple):
+    """Which parts of each global batch are made here: those of some replicas.
+
+    Attributes:
+        first: Int, the first of the replicas.
+        count: Int, how many of them.
+        total: Int, how many replicas share a batch.
+    """
+
+    first: int = 0
+    count: int = 1
+    total: int = 1
+
+
+WHOLE = Share()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -185,7 +203,7 @@ class Dataset:
             )
         return steps
 
-    def train_batches(self, batch_size, *, seed, start_step=0, num_steps):
+    def train_batches(self, batch_size, *, seed, start_step=0, num_steps, share=WHOLE):
         """Makes the training batches of some steps.
 
         The batch of global step s depends on (`seed`, s) alone, so starting anywhere
@@ -197,6 +215,7 @@ class Dataset:
             seed: Integer, of the order and of the transforms.
             start_step: Integer, the first global step.
             num_steps: Integer, how many steps.
+            share: A `Share` of each batch: its parts, equal and in turn.
 
         Returns:
             `tf.data.Dataset` of (images `(B, H, W, C)`, labels `(B,)`).
@@ -206,22 +225,24 @@ class Dataset:
         folded = (seed ^ (seed >> 32)) % 2**32  # the shuffle takes 32 bits
         split.load()
 
-        def batch(step):
+        def batch(step, part):
             epoch = step // steps
-            position = step % steps * batch_size + tf.range(batch_size, dtype=tf.int64)
+            position = step % steps * batch_size + part
             key = tf.stack([tf.constant(folded, tf.uint32), tf.cast(epoch, tf.uint32)])
             examples = tf.random.experimental.index_shuffle(position, key, last)
             return split.batch(examples, seed, epoch)
 
-        return _pipeline(range(start_step, start_step + num_steps), batch)
+        steps_here = range(start_step, start_step + num_steps)
+        return _pipeline(steps_here, batch_size, share, batch)
 
-    def eval_batches(self, split, batch_size, max_examples=None):
+    def eval_batches(self, split, batch_size, max_examples=None, share=WHOLE):
         """Makes the batches of one pass over a split, in its fixed order.
 
         Args:
             split: "train", "validation" or "test".
             batch_size: Integer > 0. The last batch is filled up with example 0.
             max_examples: Integer or `None`; at most so many, the first ones.
+            share: A `Share` of each batch.
 
         Returns:
             `tf.data.Dataset` of (images `(B, H, W, C)`, labels `(B,)`, weights `(B,)`);
@@ -231,14 +252,15 @@ class Dataset:
         chosen = self._split(split)
         chosen.load()
 
-        def batch(step):
-            examples = step * batch_size + tf.range(batch_size, dtype=tf.int64)
+        def batch(step, part):
+            examples = step * batch_size + part
             real = examples < size
             examples = tf.where(real, examples, 0)
             images, labels = chosen.batch(examples, EVALUATION_SEED, 0)
             return images, labels, tf.cast(real, tf.float32)
 
-        return _pipeline(range(-(-size // _positive("batch size", batch_size))), batch)
+        steps = range(-(-size // _positive("batch size", batch_size)))
+        return _pipeline(steps, batch_size, share, batch)
 
     def some(self, split, count):
         """Returns the first images and labels of a split, at most `count`."""
@@ -292,14 +314,21 @@ def _positive(what, value):
     return value
 
 
-def _pipeline(steps, batch):
-    batch = tf.autograph.experimental.do_not_convert(batch)
-    batches = tf.data.Dataset.range(steps.start, steps.stop)
-    batches = batches.map(
-        batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    )
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = (
-        tf.data.experimental.AutoShardPolicy.DATA
-    )
-    return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
+def _pipeline(steps, batch_size, share, batch):
+    """The parts of the batches of some steps: `batch(step, positions in its batch)`."""
+    if batch_size % share.total:
+        raise InputError(
+            f"A batch of {batch_size} cannot be shared by {share.total} replicas: use "
+            f"a multiple of {share.total}."
+        )
+    size = batch_size // share.total
+
+    @tf.autograph.experimental.do_not_convert
+    def make(index):
+        part = share.first + index % share.count
+        positions = part * size + tf.range(size, dtype=tf.int64)
+        return batch(index // share.count, positions)
+
+    indices = tf.data.Dataset.range(share.count * steps.start, share.count * steps.stop)
+    batches = indices.map(make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return batches.prefetch(tf.data.AUTOTUNE)

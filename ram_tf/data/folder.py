@@ -4,6 +4,7 @@ import contextlib
 import functools
 import io
 import itertools
+import os
 import pathlib
 from concurrent.futures import ThreadPoolExecutor
 
@@ -301,28 +302,35 @@ def _decode_all(groups, image_size, any_size, channels, max_gigabytes):
 
 
 def find_images(paths):
-    """Returns the image files among paths and in the folders among them."""
+    """Returns the paths of image files among paths and in the folders among them."""
     if not paths:
         raise InputError("no image given: name image files or folders of them.")
     files = []
-    for path in map(pathlib.Path, paths):
-        if path.is_dir():
-            found = sorted(
-                file
-                for file in path.rglob("*")
-                if file.name.lower().endswith(EXTENSIONS)
-            )
-            if not found:
+    for path in map(str, paths):
+        if os.path.isdir(path):
+            before = len(files)
+            files.extend(_images_below(path))
+            if len(files) == before:
                 raise InputError(
                     f"no image in {path}: expected files ending in "
                     f"{', '.join(EXTENSIONS)}."
                 )
-            files.extend(found)
-        elif path.exists():
+        elif os.path.exists(path):
             files.append(path)
         else:
             raise InputError(f"no image file {path}.")
     return files
+
+
+def _images_below(folder):
+    """Yields the images of a folder and of those in it, by name."""
+    with os.scandir(folder) as entries:
+        entries = sorted(entries, key=lambda entry: entry.name)
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _images_below(entry.path)
+        elif entry.name.lower().endswith(EXTENSIONS):
+            yield entry.path
 
 
 def decode_image(content, name, size, channels):

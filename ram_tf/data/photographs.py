@@ -14,7 +14,8 @@ class Photographs:
 
     Each is cut to its largest square and resized to `side` when a batch is made, in the
     graph. A model that looks at a part of the image at P pixels a side loses nothing
-    where `side` is P divided by that part.
+    where `side` is P divided by that part. Memory: their pixels, twice that while they
+    are loaded.
 
     Args:
         photographs: Sequence of uint8 arrays `(h, w, C)`.
@@ -51,7 +52,9 @@ class Photographs:
         """Pixels, where each photograph begins, and its size; made once."""
         starts = np.cumsum([0, *self.sizes.prod(axis=1)])[:-1]
         with tf.init_scope(), tf.device("CPU:0"):
-            return tuple(map(tf.constant, (self.pixels, starts, self.sizes)))
+            tensors = tuple(map(tf.constant, (self.pixels, starts, self.sizes)))
+            self.pixels = np.asarray(tensors[0])  # The same memory: one is enough.
+        return tensors
 
     def load(self):
         """Makes the tensors outside of a graph."""

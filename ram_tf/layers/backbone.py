@@ -23,6 +23,9 @@ class Backbone(keras.layers.Layer):
         kind: A key of `BACKBONES`.
         stride_one: Boolean. The published change for small images: a first convolution
             of 5x5 pixels with stride 1 in place of ResNet-50's 7x7 with stride 2.
+        norm_momentum: Float or `None`. Momentum of the batch normalisation's averages;
+            `None` leaves the application's own, up to 0.999, which is too slow for a
+            training of some hundred steps.
 
     Call arguments:
         images: Tensor `(batch, side, side, channels)`, float in [0, 1], grey or colour.
@@ -35,7 +38,9 @@ class Backbone(keras.layers.Layer):
         [Sermanet et al., 2014](https://arxiv.org/abs/1412.7054), section 3.
     """
 
-    def __init__(self, kind="resnet50", stride_one=False, **kwargs):
+    def __init__(
+        self, kind="resnet50", stride_one=False, norm_momentum=None, **kwargs
+    ):
         super().__init__(**kwargs)
         if kind not in BACKBONES:
             raise ValueError(
@@ -47,6 +52,7 @@ class Backbone(keras.layers.Layer):
             )
         self.kind = kind
         self.stride_one = stride_one
+        self.norm_momentum = norm_momentum
         self.network = None
 
     def build(self, input_shape):
@@ -80,8 +86,9 @@ class Backbone(keras.layers.Layer):
         except Exception as error:  # Whatever a download or a file may raise.
             raise InputError(
                 f"no weights of {self.kind} in {source!r}: "
-                f"{str(error).strip().splitlines()[0]}. Give 'imagenet' where there is "
-                "a network, or the path of a Keras .weights.h5 file without the top."
+                f"{str(error).strip().splitlines()[0]}. Expected 'imagenet' where "
+                "there is a network, the path of a Keras .weights.h5 file without the "
+                "top, or a workdir."
             ) from error
         for layer in given.layers:
             if layer.weights:
@@ -104,6 +111,8 @@ class Backbone(keras.layers.Layer):
         config = layer.get_config()
         if isinstance(layer, keras.layers.BatchNormalization):
             config["synchronized"] = True
+            if self.norm_momentum is not None:
+                config["momentum"] = self.norm_momentum
         elif isinstance(layer, keras.layers.Dropout):
             config["rate"] = 0.0
         elif self.stride_one and layer.name == "conv1_pad":
@@ -122,4 +131,5 @@ class Backbone(keras.layers.Layer):
             **super().get_config(),
             "kind": self.kind,
             "stride_one": self.stride_one,
+            "norm_momentum": self.norm_momentum,
         }

@@ -215,6 +215,14 @@ class FineGrained(_Looks):
             self.size, sides=[first * 2**scale for scale in range(self.num_scales)]
         )
         self.resolutions.build(input_shape)
+        shape = (None, self.size, self.size, input_shape[-1])
+        rows = self.backbone.compute_output_shape(shape)[1]
+        if rows < self.regions:
+            raise InputError(
+                f"{self.regions}x{self.regions} regions need as many features along a "
+                f"side: {self.backbone.kind} gives {rows}x{rows} for {self.size} "
+                "pixels. Set model.size higher, or model.regions lower."
+            )
         self.overview_shape = (self.size, self.size, input_shape[-1])
         units = self.num_scales * self.backbone.units
         if self.mix_location and self.where is None:

@@ -22,7 +22,7 @@ def rollout(
     """Looks `num_glimpses` times at every image of a batch.
 
     A policy that knows its places beforehand (`policy.plan`) has all its glimpses
-    sensed and encoded in one call.
+    sensed and encoded in one call; one that stays where it is, a single time.
 
     Args:
         network: An `AttentionModel`, built.
@@ -70,7 +70,8 @@ def rollout(
         features = _look(network, context, plan, seeds.sense[0], training)
         locations, states, choices = [], [], []
         for index in range(num_glimpses):
-            location, seen = plan[:, index], _at_step(features, index)
+            place = min(index, plan.shape[1] - 1)
+            location, seen = plan[:, place], _at_step(features, place)
             state = network.integrate(seen, location, state, training=training)
             locations.append(location)
             states.append(state)
@@ -104,8 +105,8 @@ def next_choice(network, policy, context, state, plan, step, seed):
     """The `Choice` after glimpse `step`, an int tensor, scalar or `(batch,)`."""
     if plan is None:
         return policy(network, context, state, seed=seed, training=False)
-    batch_size, num_glimpses = ops.shape(state["hidden"])[0], plan.shape[1]
-    following = ops.minimum(step + 1, num_glimpses - 1)
+    batch_size, num_places = ops.shape(state["hidden"])[0], plan.shape[1]
+    following = ops.minimum(step + 1, num_places - 1)
     following = ops.broadcast_to(following, (batch_size,))
     return Choice(tf.gather(plan, following, axis=1, batch_dims=1))
 
@@ -133,16 +134,16 @@ def _loop(step, state, action, sense_seeds, decide_seeds):
     if len(sense_seeds) == 1:
         return _unroll(step, state, action, sense_seeds, decide_seeds)
 
-    # Traced once more, never run, to know what a policy's choice consists of.
-    traced = tf.function(step, autograph=False).get_concrete_function(
-        state, action, sense_seeds[0], decide_seeds[0]
-    )
+    # Traced to know what a policy's choice consists of, and not again for the loop.
+    traced = tf.function(step, autograph=False)
     _, _, choice = keras.tree.map_structure(
         lambda like: ops.zeros((ops.shape(action)[0], *like.shape[1:]), like.dtype),
-        traced.structured_outputs,
+        traced.get_concrete_function(
+            state, action, sense_seeds[0], decide_seeds[0]
+        ).structured_outputs,
     )
     steps = tf.scan(
-        lambda carry, seeds: step(carry[1], carry[2].action, *seeds),
+        lambda carry, seeds: traced(carry[1], carry[2].action, *seeds),
         (ops.stack(sense_seeds[:-1]), ops.stack(decide_seeds[:-1])),
         (action, state, choice._replace(action=action)),
     )

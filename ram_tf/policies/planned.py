@@ -27,7 +27,7 @@ class CenterPolicy(Policy):
 
     def plan(self, network, context, state, num_glimpses, seed):
         batch_size = ops.shape(state["hidden"])[0]
-        return ops.zeros((batch_size, num_glimpses, 2))
+        return ops.zeros((batch_size, 1, 2))
 
 
 @dataclasses.dataclass(frozen=True)

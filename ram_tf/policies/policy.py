@@ -24,8 +24,8 @@ class Policy:
     unroll = True
 
     def plan(self, network, context, state, num_glimpses, seed):
-        """All locations `(batch, glimpses, 2)`, or `None` if they depend on what is
-        seen.
+        """All locations `(batch, glimpses, 2)`, or one `(batch, 1, 2)` for all
+        glimpses; `None` if they depend on what is seen.
         """
         return None
 

@@ -131,7 +131,7 @@ class PolicyMonitor(keras.callbacks.Callback):
         images: Array of validation images, some hundreds.
         labels: Int array of their labels.
         class_names: Sequence of strings.
-        folder: Where pictures go, as `epoch_0001.png`.
+        folder: Where pictures go, as `epoch_0001.png`; `None` draws none.
         every_epochs: Int. Pictures are drawn every so many epochs and after the last.
         tensorboard: Folder of the event files, or `None`.
         num_pictures: Int. Images in a picture.
@@ -155,7 +155,7 @@ class PolicyMonitor(keras.callbacks.Callback):
         self.images = np.asarray(images)
         self.labels = np.asarray(labels)
         self.class_names = class_names
-        self.folder = pathlib.Path(folder)
+        self.folder = folder and pathlib.Path(folder)
         self.every_epochs = every_epochs
         self.tensorboard = tensorboard
         self.num_pictures = num_pictures
@@ -186,7 +186,8 @@ class PolicyMonitor(keras.callbacks.Callback):
                 f"in every image (spread {statistics['spread']:.3f} of 2): it has "
                 "collapsed, or has not started to learn."
             )
-        if (epoch + 1) % self.every_epochs == 0 or epoch + 1 == self.params["epochs"]:
+        last = epoch + 1 == self.params["epochs"]
+        if self.folder and (last or (epoch + 1) % self.every_epochs == 0):
             self._draw(epoch)
 
     def _draw(self, epoch):

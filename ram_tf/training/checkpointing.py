@@ -171,11 +171,19 @@ class Checkpointing(keras.callbacks.Callback):
         monitor: Name of the epoch log that decides `best`; a higher one is better if it
             ends in `accuracy`, a lower one otherwise.
         replayed: Callbacks that are shown the history on resume.
+        writes: Boolean. Whether it saves, or leaves that to another worker.
         report: Function of one line of text.
     """
 
     def __init__(
-        self, folder, every_steps, steps_per_epoch, monitor, replayed=(), report=print
+        self,
+        folder,
+        every_steps,
+        steps_per_epoch,
+        monitor,
+        replayed=(),
+        writes=True,
+        report=print,
     ):
         super().__init__()
         self.folder = pathlib.Path(folder)
@@ -183,6 +191,7 @@ class Checkpointing(keras.callbacks.Callback):
         self.steps_per_epoch = steps_per_epoch
         self.monitor = monitor
         self.replayed = tuple(replayed)
+        self.writes = writes
         self.report = report
         self.history = []
         self.best = None
@@ -237,9 +246,13 @@ class Checkpointing(keras.callbacks.Callback):
             "history": self.history,
             "best": self.best,
             "seconds": self.seconds + time.monotonic() - self._started,
+            # Read by every worker: what each of them counted is summed here.
             "metrics": [_read(value).item() for value in trainer.metrics_variables],
         }
-        save_checkpoint(self.folder / name, trainer.network, trainer.optimizer, state)
+        if self.writes:
+            save_checkpoint(
+                self.folder / name, trainer.network, trainer.optimizer, state
+            )
 
 
 class _Memory(io.BytesIO):

@@ -3,11 +3,13 @@
 Keras callbacks.
 """
 
+import functools
 import time
 
 import keras
 import tensorflow as tf
 
+from ram_tf.data import Share
 from ram_tf.errors import InputError
 
 
@@ -42,11 +44,12 @@ class Loop:
         optimizer's step counter, and metrics are kept if that is inside an epoch.
 
         Args:
-            batches: `(start_step=, num_steps=) -> tf.data.Dataset` of global batches.
+            batches: `(start_step=, num_steps=, share=) -> tf.data.Dataset`, a
+                `data.Share` of the global batches of some steps.
             epochs: Int.
             steps_per_epoch: Int.
             callbacks: List of Keras callbacks.
-            validation: `tf.data.Dataset` or `None`, read after each epoch.
+            validation: `(share=) -> tf.data.Dataset` or `None`, read after each epoch.
         """
         trainer = self.trainer
         trainer.stop_training = False
@@ -61,7 +64,8 @@ class Loop:
         step, last = trainer.step, epochs * steps_per_epoch
         iterator = None
         if step < last:
-            iterator = self._distribute(batches(start_step=step, num_steps=last - step))
+            ahead = functools.partial(batches, start_step=step, num_steps=last - step)
+            iterator = self._distribute(ahead)
         while step < last and not trainer.stop_training:
             epoch = step // steps_per_epoch
             if step % steps_per_epoch == 0:
@@ -77,9 +81,10 @@ class Loop:
         callbacks.on_train_end()
 
     def evaluate(self, batches):
-        """Returns the trainer's metrics over `batches` of `(images, labels, weights)`.
+        """Returns the trainer's metrics over batches of `(images, labels, weights)`.
 
-        Resets the trainer's metrics before and after.
+        `batches(share=)` makes a `data.Share` of them. Resets the trainer's metrics
+        before and after.
         """
         self.trainer.reset_metrics()
         for batch in self._distribute(batches):
@@ -110,7 +115,7 @@ class Loop:
             step += steps
             logs = _to_floats(self.trainer.get_metrics_result())
             if self._traced:
-                images += int(new_images)
+                images += int(new_images) * self.strategy.num_replicas_in_sync
             else:
                 self._traced, started = True, time.perf_counter()
             seconds = time.perf_counter() - started
@@ -130,8 +135,7 @@ class Loop:
             finite = tf.reduce_all(tf.math.is_finite(tf.stack(losses)))
             if first_bad < 0 and not finite:
                 first_bad = index
-            for part in self.strategy.experimental_local_results(batch[0]):
-                images += tf.shape(part)[0]
+            images += tf.shape(self.strategy.experimental_local_results(batch[0])[0])[0]
         return first_bad, images
 
     def _test_batch(self, batch):
@@ -142,8 +146,16 @@ class Loop:
         step = tf.autograph.experimental.do_not_convert(step)
         return self.strategy.run(step, args=(batch,))
 
-    def _distribute(self, dataset):
-        return iter(self.strategy.experimental_distribute_dataset(dataset))
+    def _distribute(self, batches):
+        """Iterates over batches; a process makes the parts of its own replicas."""
+        total = self.strategy.num_replicas_in_sync
+
+        def make(context):
+            count = total // context.num_input_pipelines
+            first = context.input_pipeline_id * count
+            return batches(share=Share(first, count, total))
+
+        return iter(self.strategy.distribute_datasets_from_function(make))
 
 
 def _to_floats(logs):

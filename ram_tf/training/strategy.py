@@ -1,6 +1,9 @@
-"""Devices: which strategy a run uses."""
+"""Devices and machines: which strategy a run uses, and who writes what it makes."""
 
+import contextlib
 import functools
+import json
+import os
 
 import tensorflow as tf
 
@@ -16,18 +19,72 @@ def make_strategy(name="auto"):
     Args:
         name: `"one_device"`; `"mirrored"`, a replica on each visible GPU, or on each
             logical CPU device where there is no GPU; `"multi_worker"`, as `TF_CONFIG`
-            says; `"auto"`, mirrored when there are several GPUs.
+            says, asked for before anything is computed; `"auto"`, mirrored when there
+            are several GPUs.
     """
     if name not in NAMES:
         raise InputError(
             f"unknown runtime.strategy {name!r}: expected one of {', '.join(NAMES)}."
         )
+    if name == "multi_worker":  # Before anything that looks at the devices.
+        is_chief(name)  # Refuses what TensorFlow would wait for in vain.
+        return tf.distribute.MultiWorkerMirroredStrategy()
     gpus = tf.config.list_logical_devices("GPU")
     if name == "auto":
         name = "mirrored" if len(gpus) > 1 else "one_device"
     if name == "one_device":
         return tf.distribute.get_strategy()
-    if name == "multi_worker":
-        return tf.distribute.MultiWorkerMirroredStrategy()
     devices = gpus or tf.config.list_logical_devices("CPU")
     return tf.distribute.MirroredStrategy([device.name for device in devices])
+
+
+def is_chief(name="auto"):
+    """Whether this process writes: the only one, or the first of several workers.
+
+    Args:
+        name: Name of a strategy.
+    """
+    if name != "multi_worker":
+        return True
+    try:
+        said = json.loads(os.environ["TF_CONFIG"])
+        cluster, task = said["cluster"], said["task"]
+        kind, index = task["type"], int(task["index"])
+        cluster[kind][index]
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise InputError(
+            "runtime.strategy multi_worker needs the environment variable TF_CONFIG, "
+            'such as {"cluster": {"worker": ["host:port", "host:port"]}, "task": '
+            f'{{"type": "worker", "index": 0}}}}; got {os.environ.get("TF_CONFIG")!r}.'
+        ) from error
+    return kind == "chief" or (index == 0 and "chief" not in cluster)
+
+
+@contextlib.contextmanager
+def all_workers(name):
+    """Says so in one line when another worker of a strategy of that name is gone."""
+    try:
+        yield
+    except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
+        if name != "multi_worker":
+            raise
+        raise InputError(
+            f"another worker is gone ({error.message.strip().splitlines()[0][:200]}): "
+            "start all of them again with the same command; they go on from the last "
+            "checkpoint."
+        ) from error
+
+
+def wait_for_all(strategy):
+    """Waits until every worker is here."""
+    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        float(_meet(strategy))
+
+
+@tf.function(autograph=False)
+def _meet(strategy):
+    def add():
+        context = tf.distribute.get_replica_context()
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.ones(()))
+
+    return strategy.experimental_local_results(strategy.run(add))[0]

@@ -55,7 +55,9 @@ class Trainer(keras.Model):
         self.xla = xla
         self.seed = seed
         for name in phase.frozen:
-            getattr(network, name).trainable = False
+            part = getattr(network, name)
+            if part is not None:  # An option that is off.
+                part.trainable = False
         names = ("loss", "accuracy", *phase.weights)
         self.trackers = {name: keras.metrics.Mean(name) for name in names}
         self._compiled_gradients = self._gradients

@@ -1,7 +1,9 @@
+import functools
+
 import numpy as np
 import pytest
 
-from ram_tf.data import Dataset, Split, Translate, load
+from ram_tf.data import Dataset, Share, Split, Translate, load
 from ram_tf.data.dataset import choose_validation
 from ram_tf.errors import InputError
 
@@ -225,3 +227,29 @@ def test_bad_requests():
         data.eval_size("test", 0)
     with pytest.raises(InputError, match="no split 'dev'"):
         data.eval_batches("dev", 4)
+
+
+# Shares of a batch
+
+
+@pytest.mark.parametrize("total", [2, 4])
+def test_the_shares_of_all_replicas_make_up_each_batch(total):
+    data = dataset()
+    shares = [Share(first, 2, total) for first in range(0, total, 2)]
+    for make in (
+        functools.partial(data.train_batches, 4, seed=7, start_step=1, num_steps=3),
+        functools.partial(data.eval_batches, "test", 4),
+    ):
+        whole = collect(make())
+        parts = [collect(make(share=share)) for share in shares]
+        assert len(parts[0]) == 2 * len(whole)
+        for step, batch in enumerate(whole):
+            pieces = [part[2 * step + i] for part in parts for i in range(2)]
+            for index, values in enumerate(batch):
+                joined = np.concatenate([piece[index] for piece in pieces])
+                np.testing.assert_array_equal(joined, values)
+
+
+def test_a_batch_that_cannot_be_shared_is_refused():
+    with pytest.raises(InputError, match="4 cannot be shared by 3"):
+        dataset().eval_batches("test", 4, share=Share(0, 1, 3))

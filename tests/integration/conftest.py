@@ -110,16 +110,17 @@ class Command:
     Args:
         script: Path from the root of the repository.
         arguments: What follows it on the command line.
+        environment: Variables to set beside those of this process, or `None`.
     """
 
-    def __init__(self, script, *arguments):
+    def __init__(self, script, *arguments, environment=None):
         self.process = subprocess.Popen(
             [sys.executable, script, *map(str, arguments)],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=_environment(),
+            env={**_environment(), **(environment or {})},
         )
         self.pid = self.process.pid
 

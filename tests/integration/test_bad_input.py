@@ -272,6 +272,7 @@ def test_an_image_that_does_not_decode_is_named(refuse, tmp_path):
         ("visualize", ["--output={tmp}/x.png", "--images=no.png"], "no.png"),
         ("visualize", [], "--output must have a value"),
         ("predict", [], "no image given"),
+        ("predict", ["--shard=2/2"], "part I, from 0, of N"),
         ("predict", ["no.png"], "no image file no.png"),
         ("predict", ["{tmp}"], "no image in {tmp}: expected files ending in"),
         ("predict", ["{tmp}/text.txt"], "text.txt' cannot be decoded"),
@@ -305,21 +306,33 @@ def test_an_image_size_is_two_numbers(size, tiny_config, refuse):
     assert "--image_size takes 2 positive integers" in line
 
 
-def test_predictions_are_replaced_by_whole_ones_only(trained, refuse, tmp_path):
-    Image.new("L", (20, 20)).save(tmp_path / "a.png")
-    (tmp_path / "b.png").write_bytes(b"not a picture")
+def test_predictions_are_replaced_by_whole_ones_only(
+    trained, refuse, succeed, tmp_path
+):
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in ("a.png", "c.png", "d.png"):
+        Image.new("L", (20, 20), 40 * ord(name[0]) % 256).save(images / name)
+    (images / "b.png").write_bytes(b"not a picture")
     output = tmp_path / "out" / "predictions.csv"
     output.parent.mkdir()
     output.write_text("kept")
-    line = refuse(
+    arguments = (
         "tools/predict.py",
         f"--workdir={trained}",
-        tmp_path,
+        images,
         f"--output={output}",
-        "--batch_size=1",
     )
+    line = refuse(*arguments, "--batch_size=1")
     assert "b.png" in line
-    assert output.read_text() == "kept" and len(list(output.parent.iterdir())) == 1
+    assert output.read_text() == "kept"
+    line = refuse(*arguments, "--num_glimpses=1")
+    assert "was begun with other weights or options" in line
+    (images / "b.png").unlink()
+    assert "going on after 1 images" in succeed(*arguments).out
+    expected = succeed(*arguments[:-1]).out
+    assert output.read_text() == expected.replace("\r\n", "\n")
+    assert len(list(output.parent.iterdir())) == 1
 
 
 def test_a_loss_that_explodes_stops_the_run_and_names_the_step(

@@ -175,6 +175,12 @@ def test_predict_reads_files_and_folders_of_any_size_and_colour(
     for row in rows:
         assert row["class"] in "0123456789" and 0 < float(row["probability"]) <= 1
         assert len(row["locations"].split()) == 2
+    # Two processes or machines could have shared them.
+    for index in range(2):
+        shard = f"--shard={index}/2"
+        succeed(*predict, images, f"--output={tmp_path / 'part.csv'}", shard)
+    parts = [read_rows(tmp_path / f"part-0000{i}-of-00002.csv") for i in range(2)]
+    assert parts == [rows[::2], rows[1::2]]
     # The same on the terminal, one file after the other, and nothing else.
     result = succeed(*predict, *(row["file"] for row in rows))
     assert list(csv.DictReader(io.StringIO(result.out))) == rows

@@ -1,17 +1,15 @@
-"""Photographs of all kinds through both phases, compared with a control, and used."""
+"""Photographs of all kinds through both phases, killed on the way, and used."""
 
-import json
 import shutil
+import signal
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
 
-from ram_tf import trained
-from tests.integration.conftest import ROOT, read_rows
+from tests.integration.conftest import ROOT, read_rows, read_state
+from tests.photographs import write_photographs
 
-NUM_EACH = 6
 CONFIG = """
 import photos_small
 
@@ -20,13 +18,14 @@ def get_config():
     config = photos_small.get_config()
     config.data.square = 64
     config.data.validation_fraction = 0.25
-    config.model.size = 32
+    config.model.size = 64
     config.model.core.units = 16
     config.model.emission.units = 8
     config.phases.pretrain.epochs = 1
     config.phases.attend.epochs = 1
     config.train.num_glimpses = 2
     config.train.batch_size = 4
+    config.train.checkpoint_every_steps = 1
     config.train.picture_every_epochs = 1
     config.eval.batch_size = 8
     config.eval.mc_samples = 2
@@ -36,86 +35,41 @@ def get_config():
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory):
-    """Three classes of photographs of several sizes, modes and orientations."""
-    root = tmp_path_factory.mktemp("photographs")
-    rng = np.random.default_rng(0)
-    for label, name in enumerate(("ant", "bee", "cat")):
-        for i in range(NUM_EACH):
-            size = (70 + 9 * i, 64 + 5 * label, 3)
-            values = rng.integers(0, 120, size) + 60 * label
-            image = Image.fromarray(values.astype(np.uint8))
-            exif = Image.Exif()
-            if i == 1:
-                image = image.convert("L")
-            elif i == 2:
-                image = image.convert("CMYK")
-            elif i == 3:
-                exif[0x0112] = 6  # Turned by a quarter.
-            path = root / name / f"{i}.jpg"
-            path.parent.mkdir(exist_ok=True)
-            image.save(path, exif=exif)
-    return root
+    return write_photographs(tmp_path_factory.mktemp("photographs"))
 
 
 @pytest.fixture(scope="module")
-def folds(photographs, succeed, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("folds")
+def run(photographs, start, succeed, tmp_path_factory):
+    """The workdir of both phases, the first one killed on the way."""
+    folder = tmp_path_factory.mktemp("fine_grained")
     for name in ("photos_small", "ram_digits", "ram_folder"):
         shutil.copy(ROOT / "configs" / f"{name}.py", folder)
     config = folder / "tiny_photos.py"
     config.write_text(CONFIG)
     arguments = (
-        "tools/cross_validate.py",
+        "train.py",
         f"--config={config}",
         f"--datapath={photographs}",
-        f"--workdir={folder / 'runs'}",
-        "--folds=2",
+        f"--workdir={folder / 'run'}",
+        "--training_phase=all",
     )
-    return folder / "runs", arguments, succeed(*arguments)
+    last = folder / "run" / "pretrain" / "checkpoints" / "last"
+    command = start(*arguments)
+    command.wait_for(lambda: read_state(last)["step"] >= 1)
+    command.send(signal.SIGKILL).finish()
+    result = succeed(*arguments)
+    assert "resuming from step" in result.out
+    return folder / "run"
 
 
-def test_every_picture_is_tested_once_by_both(folds):
-    workdir, _, result = folds
-    found = json.loads((workdir / "cross_validation.json").read_text())
-    assert found["num_examples"] == 3 * NUM_EACH
-    accuracy = found["accuracy"]
-    difference = accuracy["learned"] - accuracy["center"]
-    assert found["difference"]["mean"] == pytest.approx(difference)
-    assert found["difference"]["error"] >= 0
-    assert "paired by picture" in result.out
-
-
-def test_the_control_starts_from_the_same_features(folds):
-    workdir, _, _ = folds
-    for fold in (0, 1):
-        learned, control = (
-            trained.restore(workdir / f"fold_{fold}" / name / "attend")
-            for name in ("learned", "center")
-        )
-        ours, theirs = (
-            restored.network.backbone.get_weights() for restored in (learned, control)
-        )
-        assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
-        assert control.pick() is control.pick("center")
-        assert learned.pick() is learned.pick("mean")
-
-
-def test_each_combination_of_resolutions_is_reported(folds):
-    rows = read_rows(folds[0] / "fold_0" / "learned" / "pretrain" / "metrics.csv")
+def test_each_combination_of_resolutions_is_reported(run):
+    rows = read_rows(run / "pretrain" / "metrics.csv")
     for name in ("high_medium", "high_low", "medium_low", "high_medium_low"):
         assert 0 <= float(rows[-1][f"val_{name}_accuracy"]) <= 1
 
 
-def test_what_is_complete_is_not_trained_again(folds, succeed):
-    workdir, arguments, _ = folds
-    before = (workdir / "cross_validation.json").read_text()
-    assert "Epoch" not in succeed(*arguments).out
-    assert (workdir / "cross_validation.json").read_text() == before
-
-
-def test_a_trained_model_is_drawn_and_predicts(folds, photographs, succeed):
-    run = folds[0] / "fold_0" / "learned"
-    picture, table = folds[0] / "glimpses.png", folds[0] / "found.csv"
+def test_a_trained_model_is_drawn_and_predicts(run, photographs, succeed, tmp_path):
+    picture, table = tmp_path / "glimpses.png", tmp_path / "found.csv"
     image = photographs / "bee" / "3.jpg"
     succeed(
         "tools/visualize.py",
@@ -132,12 +86,12 @@ def test_a_trained_model_is_drawn_and_predicts(folds, photographs, succeed):
     succeed(
         "tools/predict.py", f"--workdir={run}", str(photographs), f"--output={table}"
     )
-    assert len(read_rows(table)) == 3 * NUM_EACH
+    assert len(read_rows(table)) == 3 * 6
 
 
 @pytest.mark.slow
-def test_a_sensor_begins_with_a_coarse_view(folds, succeed, tmp_path):
-    run, output = folds[0] / "fold_0" / "learned", tmp_path / "photos"
+def test_a_sensor_begins_with_a_coarse_view(run, succeed, tmp_path):
+    output = tmp_path / "photos"
     succeed("export_saved_model.py", f"--workdir={run}", f"--output={output}")
     signatures = tf.saved_model.load(str(output / "1")).signatures
 
@@ -148,7 +102,7 @@ def test_a_sensor_begins_with_a_coarse_view(folds, succeed, tmp_path):
     images = np.random.default_rng(0).random((3, 64, 64, 3), "float32")
     whole = call("serving_default", images=images)
     sensed = call("sense", images=images, location=np.zeros((3, 2), "float32"))
-    assert sensed["overview"].shape == (3, 32, 32, 3)
+    assert sensed["overview"].shape == (3, 64, 64, 3)
     state = call("start", seed=np.zeros(3, "int64"), overview=sensed["overview"])
     for step in range(2):
         location = state["location"]

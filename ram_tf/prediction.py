@@ -1,0 +1,233 @@
+"""Classifies image files, however many, with a trained workdir."""
+
+import contextlib
+import csv
+import functools
+import itertools
+import json
+import os
+import pathlib
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import tensorflow as tf
+
+from ram_tf import data, random
+from ram_tf.errors import InputError
+from ram_tf.models import DynamicLooker, rollout
+from ram_tf.reports import progress_bar
+from ram_tf.trained import read_image, restore
+from ram_tf.training.checkpointing import read_state
+
+_COLUMNS = ("file", "class", "probability", "locations")
+
+
+def predict(
+    workdir,
+    paths,
+    *,
+    output=None,
+    shard=(0, 1),
+    policy=None,
+    num_glimpses=None,
+    stop_epsilon=None,
+    batch_size=64,
+    checkpoint="best",
+    report=print,
+):
+    """Classifies image files.
+
+    Memory holds two batches of images and the names of all files. A file's row depends
+    on the file and on the settings alone, whatever the batch and the shard. What is
+    done is kept in `<output>.partial` until all is: the same call goes on after it.
+
+    Args:
+        workdir: Folder of a run.
+        paths: Image files and folders of them.
+        output: Path of a CSV file, or `None` for the terminal.
+        shard: (index, count). Of all files every `count`-th one from `index`, counted
+            from 0; its output is `<stem>-<index>-of-<count><suffix>`.
+        policy: Name of the policy that looks, or `None`, the one the family shows.
+        num_glimpses: Int or `None`, as trained.
+        stop_epsilon: Float or `None`. Stop looking at an image once it is sure enough,
+            see `AttentionModel.may_stop`.
+        batch_size: Int, images at a time.
+        checkpoint: See `trained.restore`.
+        report: Function of one line of text.
+
+    Raises:
+        InputError: If a file is no image, or what is done was done with other settings.
+    """
+    index, count = shard
+    files = data.find_images(paths)[index::count]
+    trained = restore(workdir, checkpoint)
+    chosen = trained.pick(policy)
+    steps = num_glimpses or trained.config.train.num_glimpses
+    if stop_epsilon is None:
+        looker = functools.partial(
+            tf.function(_look, autograph=False), trained.network, chosen, steps
+        )
+    else:
+        looker = DynamicLooker(trained.network, chosen, steps, stop_epsilon)
+    if output is None:
+        with contextlib.closing(_Terminal(report)) as terminal:
+            rows = csv.writer(terminal, lineterminator="\n")
+            for answers in _answers(files, batch_size, trained, looker):
+                rows.writerows(answers)
+        return
+    if count > 1:
+        path = pathlib.Path(output)
+        part = f"{path.stem}-{index:05d}-of-{count:05d}{path.suffix}"
+        output = path.with_name(part)
+    settings = {
+        "weights": read_state(trained.checkpoint)["digests"],
+        "policy": repr(chosen),
+        "num_glimpses": steps,
+        "stop_epsilon": stop_epsilon,
+        "shard": [index, count],
+    }
+    with _Predictions(output, settings, files) as predictions:
+        if predictions.done:
+            report(f"going on after {predictions.done} images")
+        progress = progress_bar(len(files), "image")
+        progress.add(predictions.done)
+        left = files[predictions.done :]
+        for answers in _answers(left, batch_size, trained, looker):
+            predictions.write(answers)
+            progress.add(len(answers))
+    report(f"wrote {output}: {len(files)} images")
+
+
+def _answers(files, batch_size, trained, looker):
+    """Yields the rows of one batch after the other; decodes the next one meanwhile."""
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+
+        def decode(first):
+            batch = files[first : first + batch_size]
+            return batch, [pool.submit(read_image, path, trained) for path in batch]
+
+        ahead = decode(0)
+        for first in range(0, len(files), batch_size):
+            (batch, pixels), ahead = ahead, decode(first + batch_size)
+            try:
+                pixels = np.stack([each.result() for each in pixels])
+            except InputError:
+                pool.shutdown(cancel_futures=True)
+                raise
+            found = looker(pixels)
+            found = {name: np.asarray(value) for name, value in found.items()}
+            yield [
+                (path, *_describe(probabilities, places, trained.class_names))
+                for path, probabilities, places in zip(
+                    batch, found["probabilities"], found["locations"]
+                )
+            ]
+
+
+def _describe(probabilities, places, class_names):
+    best = int(probabilities.argmax())
+    places = places[~np.isnan(places[:, 0])]  # Where it did look.
+    places = np.round(places, 3) + 0.0  # No "-0.000".
+    looked = " ".join(f"({x:.3f},{y:.3f})" for x, y in places)
+    return class_names[best], f"{probabilities[best]:.4f}", looked
+
+
+def _look(network, policy, num_glimpses, images):
+    """Looks `num_glimpses` times: what a `DynamicLooker` returns that never stops."""
+    seed = random.make_seed(0)
+    if network.draws(policy):  # Each image its own, whatever the batch.
+        seed = tf.zeros((tf.shape(images)[0], 2), tf.int32)
+    looked = rollout(network, policy, network.prepare(images), num_glimpses, seed=seed)
+    probabilities = tf.nn.softmax(looked.logits[:, -1])
+    return {"probabilities": probabilities, "locations": looked.locations}
+
+
+class _Predictions:
+    """A CSV file that grows aside, batch by batch, and is there when it is whole.
+
+    Attributes:
+        done: Int. Files that an earlier call has done.
+
+    Args:
+        path: Path of the file.
+        settings: JSON-serialisable. What every row depends on.
+        files: Paths of all files, in order.
+    """
+
+    def __init__(self, path, settings, files):
+        self.path = pathlib.Path(path)
+        self.partial = self.path.with_name(f"{self.path.name}.partial")
+        self.settings = settings
+        self.files = files
+        self.done = 0
+
+    def __enter__(self):
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        aside = self.partial.with_name(f"{self.partial.name}.writing")
+        with open(aside, "w", newline="") as file:
+            file.write(json.dumps(self.settings) + "\n")
+            rows = csv.writer(file, lineterminator="\n")
+            for row in self._done_before():
+                rows.writerow(row)
+                self.done += 1
+        os.replace(aside, self.partial)
+        self._file = open(self.partial, "a", newline="")
+        self._rows = csv.writer(self._file, lineterminator="\n")
+        return self
+
+    def write(self, rows):
+        """Adds rows; they outlive this process."""
+        self._rows.writerows(rows)
+        self._file.flush()
+
+    def __exit__(self, kind, value, traceback):
+        self._file.close()
+        if kind is not None:
+            return
+        aside = self.path.with_name(f"{self.path.name}.writing")
+        with open(aside, "w", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerow(_COLUMNS)
+            with open(self.partial, newline="") as rows:
+                next(rows)  # The settings.
+                for lines in iter(lambda: rows.read(1 << 20), ""):
+                    file.write(lines)
+        os.replace(aside, self.path)
+        self.partial.unlink()
+
+    def _done_before(self):
+        """Yields the whole rows of an earlier call, while the files are the same."""
+        if not self.partial.exists():
+            return
+        with open(self.partial, newline="") as file:
+            try:
+                settings = json.loads(file.readline())
+            except ValueError:
+                settings = None
+            if settings != self.settings:
+                raise InputError(
+                    f"{self.partial} was begun with other weights or options: delete "
+                    "it, or use another --output."
+                )
+            # The last line may have been cut off.
+            whole = itertools.takewhile(lambda line: line.endswith("\n"), file)
+            for row, path in zip(csv.reader(whole), self.files):
+                if len(row) != len(_COLUMNS) or row[0] != path:
+                    return
+                yield row
+
+
+class _Terminal:
+    """A file whose lines are reported, below a header when there are any."""
+
+    def __init__(self, report):
+        self.report = report
+        self.fresh = True
+
+    def write(self, text):
+        if self.fresh:
+            self.report(",".join(_COLUMNS))
+            self.fresh = False
+        self.report(text.rstrip("\n"))
+
+    def close(self):
+        """Nothing is held."""

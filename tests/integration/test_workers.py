@@ -1,0 +1,124 @@
+"""Two workers as real processes on one machine: they train, resume, and one dies."""
+
+import json
+import runpy
+import signal
+import socket
+
+import numpy as np
+import pytest
+
+from ram_tf import experiment
+from tests.integration.conftest import (
+    assert_same_run,
+    read_arrays,
+    read_rows,
+    read_state,
+)
+
+
+def start_workers(start, config, workdir, *more):
+    """Starts two workers of one job and returns their `Command`s."""
+    probes = [socket.socket() for _ in range(2)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    hosts = [f"127.0.0.1:{probe.getsockname()[1]}" for probe in probes]
+    for probe in probes:
+        probe.close()
+    arguments = (
+        "train.py",
+        f"--config={config}",
+        f"--workdir={workdir}",
+        "--strategy=multi_worker",
+        "--epochs=2",
+        *more,
+    )
+    return [
+        start(
+            *arguments,
+            environment={
+                "TF_CONFIG": json.dumps(
+                    {
+                        "cluster": {"worker": hosts},
+                        "task": {"type": "worker", "index": index},
+                    }
+                )
+            },
+        )
+        for index in range(2)
+    ]
+
+
+def finish(workers):
+    results = [worker.finish() for worker in workers]
+    assert [result.status for result in results] == [0, 0], results
+    return results
+
+
+@pytest.fixture(scope="module")
+def two_workers(tiny_config, start, tmp_path_factory):
+    """The workdir of a run by two workers, and what they said. Not to be written to."""
+    workdir = tmp_path_factory.mktemp("workers") / "run"
+    return workdir, finish(start_workers(start, tiny_config, workdir))
+
+
+def test_the_chief_alone_reports_and_writes(two_workers):
+    workdir, (chief, other) = two_workers
+    assert "2 replica(s)" in chief.out and "test accuracy" in chief.out
+    assert other.out == ""
+    assert len(read_rows(workdir / "metrics.csv")) == 2
+    assert read_state(workdir / "checkpoints" / "last")["step"] == 14
+
+
+def test_two_workers_end_as_two_replicas_of_one_process(
+    two_workers, tiny_config, monkeypatch, tmp_path
+):
+    """The same images and the same noise on replica 0 and 1, wherever they are."""
+    monkeypatch.syspath_prepend(tiny_config.parent)
+    config = runpy.run_path(str(tiny_config))["get_config"]()
+    config.train.epochs = 2
+    config.runtime.strategy = "mirrored"
+    config.runtime.deterministic = False  # That would hold for the tests after it.
+    experiment.run(config, tmp_path / "run", report=lambda line: None)
+    ours, theirs = (
+        read_arrays(folder / "checkpoints" / "last" / "model.weights.h5")
+        for folder in (two_workers[0], tmp_path / "run")
+    )
+    assert ours.keys() == theirs.keys()
+    for name, values in ours.items():
+        np.testing.assert_allclose(values, theirs[name], atol=1e-5, err_msg=name)
+    ours, theirs = (
+        read_rows(folder / "metrics.csv")
+        for folder in (two_workers[0], tmp_path / "run")
+    )
+    for row, expected in zip(ours, theirs, strict=True):
+        for name in row.keys() - {"images_per_second"}:
+            assert float(row[name]) == pytest.approx(float(expected[name]), abs=1e-4)
+
+
+def test_a_killed_worker_ends_the_job_which_starts_again_where_it_was(
+    two_workers, tiny_config, start, tmp_path
+):
+    workdir = tmp_path / "run"
+    last = workdir / "checkpoints" / "last"
+    chief, other = start_workers(start, tiny_config, workdir)
+    chief.wait_for(lambda: read_state(last)["step"] >= 3)
+    other.send(signal.SIGKILL).finish()
+    result = chief.finish()
+    assert result.status == 2, result.err
+    assert "another worker is gone" in result.err
+    assert result.err.count("\n") == 1
+    assert 3 <= read_state(last)["step"] < 14
+    chief, _ = finish(start_workers(start, tiny_config, workdir))
+    assert "resuming from step" in chief.out
+    assert_same_run(workdir, two_workers[0])
+
+
+def test_without_a_cluster_it_says_what_is_missing(tiny_config, refuse, tmp_path):
+    line = refuse(
+        "train.py",
+        f"--config={tiny_config}",
+        f"--workdir={tmp_path / 'run'}",
+        "--strategy=multi_worker",
+    )
+    assert "TF_CONFIG" in line

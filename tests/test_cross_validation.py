@@ -1,0 +1,170 @@
+"""Folds, a control on the same features, and what a phase starts from."""
+
+import functools
+import json
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from ram_tf import cross_validation, experiment, layers, trained
+from ram_tf.errors import InputError
+from ram_tf.layers import backbone as backbones
+from tests.photographs import write_photographs
+
+NUM_EACH = 4
+
+
+def make_tiny(include_top, weights, input_shape, units=5):
+    """An application of one convolution and a batch normalisation."""
+    del include_top, weights
+    return keras.Sequential(
+        [
+            keras.Input(input_shape),
+            keras.layers.Conv2D(units, 3, 4, "same", activation="relu", name="conv"),
+            keras.layers.BatchNormalization(name="norm"),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def config(root, tmp_path_factory):
+    """Small photographs through both phases, in this process."""
+    folder = write_photographs(tmp_path_factory.mktemp("photographs"), NUM_EACH)
+    with pytest.MonkeyPatch.context() as patch:
+        wide = functools.partial(make_tiny, units=7)
+        patch.setitem(backbones.BACKBONES, "tiny", (make_tiny, None))
+        patch.setitem(backbones.BACKBONES, "wide", (wide, None))
+        patch.setattr(sys, "path", [*sys.path, str(root / "configs")])
+        import photos_small
+
+        config = photos_small.get_config()
+        config.data.datapath = str(folder)
+        config.data.square = 32
+        config.data.validation_fraction = 0.25
+        config.model.backbone.kind = "tiny"
+        config.model.size = 16
+        config.model.core.units = 6
+        config.model.emission.units = 4
+        config.phases.pretrain.epochs = 1
+        config.phases.attend.epochs = 1
+        config.train.num_glimpses = 2
+        config.train.batch_size = 4
+        config.train.picture_every_epochs = 1
+        config.eval.batch_size = 4
+        config.eval.mc_samples = 2
+        config.runtime.strategy = "one_device"
+        config.runtime.deterministic = False
+        yield config
+
+
+@pytest.fixture(scope="module")
+def folds(config, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("folds")
+    lines = []
+    assert not cross_validation.run(config, workdir, num_folds=2, report=lines.append)
+    return workdir, lines
+
+
+@pytest.fixture(scope="module")
+def pretrained(folds):
+    """The workdir of a pre-training."""
+    return folds[0] / "fold_0" / "learned"
+
+
+def weights_of(folder, part):
+    return getattr(trained.restore(folder).network, part).get_weights()
+
+
+def assert_same(ours, theirs):
+    assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def attend(config, workdir, checkpoint, **changes):
+    """Trains the attention phase alone, for an epoch."""
+    varied = experiment.vary(
+        config,
+        {
+            "data.num_folds": 2,
+            "data.fold": 0,
+            "train.pretrain_checkpoint": str(checkpoint),
+            **changes,
+        },
+    )
+    experiment.run(varied, workdir, phase="attend", report=lambda line: None)
+
+
+# Folds
+
+
+def test_every_picture_is_tested_once_by_both(folds):
+    workdir, lines = folds
+    found = json.loads((workdir / "cross_validation.json").read_text())
+    assert found["num_examples"] == 3 * NUM_EACH
+    accuracy = found["accuracy"]
+    difference = accuracy["learned"] - accuracy["center"]
+    assert found["difference"]["mean"] == pytest.approx(difference)
+    assert found["difference"]["error"] >= 0
+    assert any("paired by picture" in line for line in lines)
+
+
+def test_the_control_starts_from_the_same_features(folds):
+    for fold in (0, 1):
+        folder = folds[0] / f"fold_{fold}"
+        learned, control = (
+            trained.restore(folder / name / "attend") for name in ("learned", "center")
+        )
+        before = weights_of(folder / "learned" / "pretrain", "backbone")
+        assert_same(learned.network.backbone.get_weights(), before)
+        assert_same(control.network.backbone.get_weights(), before)
+        assert control.pick() is control.pick("center")
+        assert learned.pick() is learned.pick("mean")
+
+
+def test_what_is_complete_is_not_trained_again(folds, config):
+    workdir, _ = folds
+    before = (workdir / "cross_validation.json").read_text()
+    lines = []
+    cross_validation.run(config, workdir, num_folds=2, report=lines.append)
+    assert not any("starts from" in line for line in lines)
+    assert (workdir / "cross_validation.json").read_text() == before
+
+
+# Where a phase starts
+
+
+def test_attention_of_other_sizes_starts_from_a_pre_trained_backbone(
+    config, pretrained, tmp_path
+):
+    sizes = {"model.core.units": 9, "model.num_scales": 1, "model.start_size": 2}
+    attend(config, tmp_path / "run", pretrained, **sizes)
+    ours = weights_of(tmp_path / "run" / "attend", "backbone")
+    assert_same(ours, weights_of(pretrained / "pretrain", "backbone"))
+
+
+def test_a_backbone_file_stands_for_pre_training(config, tmp_path):
+    made = layers.Backbone("tiny")
+    made.build((None, 16, 16, 3))
+    file = tmp_path / "backbone.weights.h5"
+    made.network.save_weights(file)
+    attend(config, tmp_path / "run", file)
+    assert_same(weights_of(tmp_path / "run" / "attend", "backbone"), made.get_weights())
+
+
+def test_another_backbone_is_refused(config, pretrained, tmp_path):
+    with pytest.raises(InputError, match="do not fit"):
+        attend(config, tmp_path / "run", pretrained, **{"model.backbone.kind": "wide"})
+
+
+def test_a_start_given_to_all_phases_is_the_first_one_s(config, tmp_path):
+    varied = experiment.vary(config, {"train.pretrain_checkpoint": "nowhere"})
+    with pytest.raises(InputError, match="no weights of tiny in 'nowhere'"):
+        experiment.run(varied, tmp_path / "run", report=lambda line: None)
+
+
+def test_pre_training_looks_once_whatever_the_glimpses_asked_for(config):
+    varied = experiment.vary(config, {"train.num_glimpses": 5, "train.mc_samples": 3})
+    phase = experiment.FAMILIES["fine_grained"].phase("pretrain")
+    train = experiment.phase_config(varied, phase).train
+    assert (train.num_glimpses, train.mc_samples) == (1, 1)

@@ -1,0 +1,64 @@
+"""Reduced precision: every family and phase trains with it, on float32 weights."""
+
+import keras
+import numpy as np
+import pytest
+
+from ram_tf import models, random
+from ram_tf.families import FAMILIES
+from ram_tf.training.optimizers import make_optimizer
+from ram_tf.training.trainer import Trainer
+from tests.contracts import small_fine_grained, small_pham, small_ram
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.random((6, 16, 16, 3), "float32")
+LABELS = np.arange(6) % 4
+MAKERS = {
+    "ram": small_ram,
+    "active_ram": lambda: small_ram(models.ActiveRAM),
+    "pham": small_pham,
+    "fine_grained": small_fine_grained,
+}
+PHASES = [(name, phase) for name in MAKERS for phase in FAMILIES[name].phases]
+
+
+def train(name, phase, dtype, steps):
+    """The trainer after some steps, and its weights and its measures before them."""
+    keras.config.set_dtype_policy(dtype)
+    keras.utils.set_random_seed(0)
+    network = MAKERS[name]()
+    network.build((None, *IMAGES.shape[1:]))
+    num_glimpses = phase.fixed.get("num_glimpses", 2)
+    trainer = Trainer(network, phase, phase.policy(), num_glimpses, xla=False)
+    optimizer, _ = make_optimizer(
+        1e-3, {"kind": "constant"}, total_steps=1, steps_per_epoch=1
+    )
+    optimizer.build(trainer.trainable_variables)
+    trainer.compile(optimizer=optimizer, jit_compile=False)
+    trainer.looker.initialize(IMAGES, trainer.policy, num_glimpses, random.make_seed(0))
+    before = [np.array(weight) for weight in trainer.trainable_variables]
+    logs = trainer.test_step((IMAGES, LABELS, np.ones(6, "float32")))
+    logs = {name: float(value) for name, value in logs.items()}
+    for _ in range(steps):
+        trainer.reset_metrics()
+        assert np.isfinite(float(trainer.train_step((IMAGES, LABELS))["loss"]))
+    return trainer, before, logs
+
+
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    ("name", "phase"), PHASES, ids=[f"{name}-{phase.name}" for name, phase in PHASES]
+)
+def test_every_phase_trains_in_reduced_precision(name, phase, dtype):
+    # Float16 begins with a scale of the loss that is halved while it is too large.
+    steps = 12 if dtype == "mixed_float16" else 2
+    trainer, before, logs = train(name, phase, dtype, steps)
+    _, _, expected = train(name, phase, "float32", steps=0)
+    # The same model, but for what bfloat16's three digits lose.
+    assert logs["loss"] == pytest.approx(expected["loss"], rel=0.1, abs=0.1)
+    assert trainer.looker.compute_dtype == dtype.removeprefix("mixed_")
+    moved = []
+    for weight, start in zip(trainer.trainable_variables, before):
+        assert weight.dtype == "float32"
+        moved.append(not np.array_equal(weight, start))
+    assert np.mean(moved) > 0.5
