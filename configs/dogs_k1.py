@@ -23,6 +23,7 @@ def get_config():
             "seed": 0,
             # A quarter of the image is then as fine as the backbone sees.
             "square": 384,
+            "smallest_square": 1.0,
             "flip": True,
         }
     )

@@ -50,7 +50,7 @@ def get_config():
         {
             "first": {
                 "weights": {"classification": 1.0},
-                "epochs": 16,
+                "epochs": 14,
                 "steps_per_epoch": 500,
                 "learning_rate": 2e-3,
                 "monitor": "val_accuracy",
@@ -80,6 +80,7 @@ def get_config():
     config.train.steps_per_epoch = 100
     config.train.clip_norm = 10.0
     config.train.monitor = "val_loss"
+    config.train.picture_every_epochs = 7
     config.train.checkpoint_every_steps = 500
     config.eval.batch_size = 20
     config.eval.mc_samples = 1

@@ -21,7 +21,9 @@ def get_config():
     config.family = "fine_grained"
     config.data = ram_folder.get_config().data
     config.data.image_size = None
+    config.data.validation_fraction = 0.2
     config.data.square = 256
+    config.data.smallest_square = 0.4
     config.data.flip = True
     config.model = config_dict.ConfigDict(
         {
@@ -54,7 +56,7 @@ def get_config():
                     "medium_low": 1.0,
                     "high_medium_low": 1.0,
                 },
-                "epochs": 40,
+                "epochs": 50,
                 "learning_rate": config_dict.placeholder(float),
                 "batch_size": config_dict.placeholder(int),
                 "monitor": "val_accuracy",

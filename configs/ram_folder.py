@@ -22,6 +22,7 @@ def get_config():
             "seed": 0,
             "image_size": (96, 96),
             "square": config_dict.placeholder(int),
+            "smallest_square": 1.0,
             "flip": False,
             "channels": 3,
             "test_fraction": 0.2,

@@ -35,6 +35,7 @@ def folder(
     seed=0,
     image_size=None,
     square=None,
+    smallest_square=1.0,
     flip=False,
     channels=3,
     test_fraction=0.2,
@@ -61,6 +62,8 @@ def folder(
         square: Integer or `None`. Instead, keep images of any sizes as they are, and
             cut the largest square from each when it is read, resized to this side: at a
             random place in training, at the centre elsewhere.
+        smallest_square: Float in (0, 1]. In training, the side of the square that is
+            cut is drawn from this share of the shorter side up to all of it.
         flip: Boolean. Mirror training images at random, anew each epoch.
         channels: 3 for colour or 1 for grey.
         test_fraction: Float in (0, 1), where there is no `test/`.
@@ -114,7 +117,7 @@ def folder(
         images = _decode_all(groups, image_size, any_size, channels, max_gigabytes)
     if any_size:
         images = {
-            split: Photographs(of_split, square, random=split == "train")
+            split: Photographs(of_split, square, split == "train", smallest_square)
             for split, of_split in images.items()
         }
     labels = {split: [label for _, label in groups[split]] for split in groups}

@@ -12,27 +12,34 @@ from ram_tf.errors import InputError
 class Photographs:
     """Photographs of any sizes, decoded once and kept as they are.
 
-    Each is cut to its largest square and resized to `side` when a batch is made, in the
-    graph. A model that looks at a part of the image at P pixels a side loses nothing
+    A square is cut from each and resized to `side` when a batch is made, in the graph. A model that looks at a part of the image at P pixels a side loses nothing
     where `side` is P divided by that part. Memory: their pixels, twice that while they
     are loaded.
 
     Args:
         photographs: Sequence of uint8 arrays `(h, w, C)`.
         side: Int, side of the squares in pixels.
-        random: Boolean. Cut at a random place along the longer side, or at the centre.
+        random: Boolean. Cut at a random place, or the largest square at the centre.
+        smallest: Float in (0, 1]. A random square's side is drawn from this share of
+            the shorter side up to all of it.
     """
 
-    def __init__(self, photographs, side, random=False):
+    def __init__(self, photographs, side, random=False, smallest=1.0):
         if len(photographs) == 0:
             raise InputError("there is no photograph.")
         side, _ = size_pair(side, "square")
+        if not 0 < smallest <= 1:
+            raise InputError(
+                "`data.smallest_square` must be a share above 0 and up to 1. Received: "
+                f"{smallest}."
+            )
         self.sizes = np.array([p.shape[:2] for p in photographs], np.int64)
         self.pixels = np.concatenate(
             [p.reshape(-1, p.shape[-1]) for p in photographs], axis=0
         )
         self.side = side
         self.random = random
+        self.smallest = smallest
 
     def __len__(self):
         return len(self.sizes)
@@ -40,7 +47,7 @@ class Photographs:
     @property
     def num_draws(self):
         """How many uniform numbers each example needs."""
-        return int(self.random)
+        return 3 if self.random else 0
 
     @property
     def image_shape(self):
@@ -71,27 +78,30 @@ class Photographs:
             Tensor `(B, side, side, C)`, uint8.
         """
         pixels, starts, sizes = self._tensors
-        places = tf.fill(tf.shape(examples), 0.5)
+        places = tf.fill((tf.shape(examples)[0], 2), 0.5)
+        shares = tf.ones_like(places[:, 0])
         if self.random:
-            places = uniforms[:, 0]
+            places = uniforms[:, :2]
+            shares -= (1 - self.smallest) * uniforms[:, 2]
 
         def square(drawn):
-            start, size, place = drawn
+            start, size, place, share = drawn
             height, width = size[0], size[1]
             photograph = tf.reshape(
                 pixels[start : start + height * width], (height, width, -1)
             )
-            short = tf.minimum(height, width)
+            short = tf.cast(tf.minimum(height, width), tf.float32)
+            side = tf.cast(tf.math.ceil(share * short), tf.int64)
             # The middle of an even number of places is the first of the two.
-            room = tf.cast(size - short + 1, tf.float32)
+            room = tf.cast(size - side + 1, tf.float32)
             first = tf.cast(tf.math.ceil(place * room), tf.int64) - 1
             row, column = tf.unstack(tf.maximum(first, 0))
-            cut = photograph[row : row + short, column : column + short]
+            cut = photograph[row : row + side, column : column + side]
             resized = tf.image.resize(cut, (self.side, self.side), antialias=True)
             return tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8)
 
         return tf.map_fn(
             square,
-            (tf.gather(starts, examples), tf.gather(sizes, examples), places),
+            (tf.gather(starts, examples), tf.gather(sizes, examples), places, shares),
             fn_output_signature=tf.TensorSpec(self.image_shape, tf.uint8),
         )

@@ -264,12 +264,17 @@ def photographs(
 
 
 def stanford_dogs(
-    datapath=None, *, validation_fraction=0.1, seed=0, square=384, flip=True
+    datapath=None,
+    *,
+    validation_fraction=0.1,
+    seed=0,
+    square=384,
+    smallest_square=1.0,
+    flip=True,
 ):
     """Reads Stanford Dogs through TensorFlow Datasets: 120 breeds, photographs.
 
-    Photographs stay in memory as they are, about 10 GB; see `folder` for `square` and
-    `flip`.
+    Photographs stay in memory as they are, about 10 GB; see `folder` for what is cut.
 
     Args:
         datapath: As for `mnist`; its archives are `images.tar`, `lists.tar` and
@@ -277,6 +282,7 @@ def stanford_dogs(
         validation_fraction: Float, share of the training photographs that validates.
         seed: Integer, chooses the validation photographs.
         square: Integer, side in pixels of the squares that are cut.
+        smallest_square: Float in (0, 1], share of the shorter side, in training.
         flip: Boolean. Mirror training photographs at random.
 
     Returns:
@@ -288,7 +294,8 @@ def stanford_dogs(
 
     def split(photographs, labels, random=False):
         transforms = (HorizontalFlip(),) if random and flip else ()
-        return Split(Photographs(photographs, square, random), labels, transforms)
+        cut = Photographs(photographs, square, random, smallest_square)
+        return Split(cut, labels, transforms)
 
     return Dataset(
         name="stanford_dogs",

@@ -38,9 +38,7 @@ class Backbone(keras.layers.Layer):
         [Sermanet et al., 2014](https://arxiv.org/abs/1412.7054), section 3.
     """
 
-    def __init__(
-        self, kind="resnet50", stride_one=False, norm_momentum=None, **kwargs
-    ):
+    def __init__(self, kind="resnet50", stride_one=False, norm_momentum=None, **kwargs):
         super().__init__(**kwargs)
         if kind not in BACKBONES:
             raise ValueError(

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from ram_tf.data import load
+from ram_tf.data.photographs import Photographs
 from ram_tf.errors import InputError
 
 SIZE = (6, 8)  # height, width
@@ -473,6 +474,7 @@ def test_folds_do_not_leave_out_a_test_split(photographs):
     [
         ({"square": 8, "image_size": 8}, "one of the two ways"),
         ({"square": 0}, "square"),
+        ({"square": 8, "smallest_square": 0.0}, "smallest_square"),
         ({"square": 8, "num_folds": 1}, "num_folds"),
         ({"square": 8, "num_folds": 3, "fold": 3}, "fold"),
         ({"square": 8, "num_folds": 5}, "cannot be divided"),
@@ -492,3 +494,24 @@ def test_real_photographs_are_read_from_their_archive(real_data):
     images, labels = pictures_of(data.test)
     assert images.shape == (64, 64, 64, 3) and images.std() > 20
     assert np.bincount(labels).tolist() == [8] * 8
+
+
+def test_smaller_squares_are_cut_anywhere_in_training_alone():
+    """The picture holds each pixel's own place, so that a cut says where it was."""
+    height, width, side = 40, 60, 8
+    row, column = np.mgrid[:height, :width]
+    picture = np.stack([row, column, np.zeros_like(row)], axis=-1).astype(np.uint8)
+    cuts = Photographs([picture], side, random=True, smallest=0.5)
+    draws = np.random.default_rng(0).random((300, cuts.num_draws), "float32")
+    found = cuts.gather(np.zeros(300, np.int64), draws).numpy().astype(float)
+    steps = np.diff(found[..., 0].mean(axis=2), axis=1).mean(axis=1)
+    sides = side * steps
+    assert sides.min() > 19 and sides.max() < 41
+    assert np.std(sides) > 4 and abs(np.mean(sides) - 30) < 2
+    centres = found.mean(axis=(1, 2))[:, :2]
+    room = np.array([[height, width]]) - sides[:, None]
+    places = (centres + 0.5 - sides[:, None] / 2) / np.maximum(room, 1)
+    wide = room.min(axis=1) > 5
+    assert places[wide].min() > -0.15 and places[wide].max() < 1.15
+    assert np.abs(places[wide].mean(axis=0) - 0.5).max() < 0.06
+    assert places[wide].std(axis=0).min() > 0.25

@@ -10,7 +10,7 @@ import pytest
 
 from ram_tf import experiment
 from tests.integration.conftest import (
-    assert_same_run,
+    assert_same_arrays,
     read_arrays,
     read_rows,
     read_state,
@@ -55,6 +55,16 @@ def finish(workers):
     return results
 
 
+def assert_same_rows(workdir, reference, tolerance):
+    ours, theirs = (
+        read_rows(folder / "metrics.csv") for folder in (workdir, reference)
+    )
+    for row, expected in zip(ours, theirs, strict=True):
+        for name in row.keys() - {"images_per_second"}:
+            found = float(row[name])
+            assert found == pytest.approx(float(expected[name]), abs=tolerance), name
+
+
 @pytest.fixture(scope="module")
 def two_workers(tiny_config, start, tmp_path_factory):
     """The workdir of a run by two workers, and what they said. Not to be written to."""
@@ -87,13 +97,7 @@ def test_two_workers_end_as_two_replicas_of_one_process(
     assert ours.keys() == theirs.keys()
     for name, values in ours.items():
         np.testing.assert_allclose(values, theirs[name], atol=1e-5, err_msg=name)
-    ours, theirs = (
-        read_rows(folder / "metrics.csv")
-        for folder in (two_workers[0], tmp_path / "run")
-    )
-    for row, expected in zip(ours, theirs, strict=True):
-        for name in row.keys() - {"images_per_second"}:
-            assert float(row[name]) == pytest.approx(float(expected[name]), abs=1e-4)
+    assert_same_rows(two_workers[0], tmp_path / "run", tolerance=1e-4)
 
 
 def test_a_killed_worker_ends_the_job_which_starts_again_where_it_was(
@@ -111,7 +115,15 @@ def test_a_killed_worker_ends_the_job_which_starts_again_where_it_was(
     assert 3 <= read_state(last)["step"] < 14
     chief, _ = finish(start_workers(start, tiny_config, workdir))
     assert "resuming from step" in chief.out
-    assert_same_run(workdir, two_workers[0])
+    for name in ("last", "best"):
+        for file in ("model.weights.h5", "optimizer.h5"):
+            ours, theirs = (
+                folder / "checkpoints" / name / file
+                for folder in (workdir, two_workers[0])
+            )
+            assert_same_arrays(ours, theirs)
+    # What each worker had counted of an epoch was shared out anew.
+    assert_same_rows(workdir, two_workers[0], tolerance=1e-6)
 
 
 def test_without_a_cluster_it_says_what_is_missing(tiny_config, refuse, tmp_path):
