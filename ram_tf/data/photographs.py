@@ -12,9 +12,10 @@ from ram_tf.errors import InputError
 class Photographs:
     """Photographs of any sizes, decoded once and kept as they are.
 
-    A square is cut from each and resized to `side` when a batch is made, in the graph. A model that looks at a part of the image at P pixels a side loses nothing
-    where `side` is P divided by that part. Memory: their pixels, twice that while they
-    are loaded.
+    A square is cut from each and resized to `side` when a batch is made, in the graph.
+    A model that looks at a part of the image at P pixels a side loses nothing where
+    `side` is P divided by that part. Memory: their pixels, twice that while they are
+    loaded.
 
     Args:
         photographs: Sequence of uint8 arrays `(h, w, C)`.
