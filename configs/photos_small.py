@@ -56,7 +56,7 @@ def get_config():
                     "medium_low": 1.0,
                     "high_medium_low": 1.0,
                 },
-                "epochs": 50,
+                "epochs": 30,
                 "learning_rate": config_dict.placeholder(float),
                 "batch_size": config_dict.placeholder(int),
                 "monitor": "val_accuracy",
@@ -64,7 +64,7 @@ def get_config():
             },
             "attend": {
                 "weights": {"classification": 1.0, "baseline": 1.0, "reinforce": 1.0},
-                "epochs": 20,
+                "epochs": 12,
                 "learning_rate": 1e-4,
                 "batch_size": config_dict.placeholder(int),
                 "monitor": "val_accuracy",
