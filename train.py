@@ -57,7 +57,8 @@ def rewrite(argv):
         name: f"train.{key}" if phase == "all" else f"phases.{phase}.{key}"
         for name, key in PHASE_NAMES.items()
     }
-    refused = sorted({"ccebal", *(PHASE_NAMES if "training_phase" in given else ())})
+    refused = {"ccebal", *(("epochs", "lr") if "training_phase" in given else ())}
+    refused = sorted(refused)
     refused = [name for name in refused if given.get(name, "None") != "None"]
     if phase == "all" and refused:
         raise InputError(

@@ -454,9 +454,9 @@ def _measure_phase(config, phase, image_size, repeats, report):
             f"  with the data pipeline and the loop {piped:9,.0f} images/s, "
             f"{piped / bare:.0%} of the bare step"
         )
-        rate = _pipeline_rate(dataset, batch_size, repeats)
-        results["pipeline_images_per_second"] = rate
-        report(f"  the data pipeline alone {rate:15,.0f} images/s")
+        made = _pipeline_rate(dataset, batch_size, repeats)
+        results["pipeline_images_per_second"] = made
+        report(f"  the data pipeline alone {made:15,.0f} images/s")
     return results
 
 

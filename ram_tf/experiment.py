@@ -38,7 +38,13 @@ from ram_tf.training.checkpointing import (
 )
 from ram_tf.training.loop import Loop
 from ram_tf.training.optimizers import make_optimizer
-from ram_tf.training.strategy import all_workers, is_chief, make_strategy, wait_for_all
+from ram_tf.training.strategy import (
+    all_workers,
+    any_worker,
+    is_chief,
+    make_strategy,
+    wait_for_all,
+)
 from ram_tf.training.trainer import Trainer
 
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -85,14 +91,16 @@ def run(
     chosen = family.phases if phase == "all" else [family.phase(phase)]
     chief = is_chief(config.runtime.strategy)
     report = report if chief else _say_nothing
-    locked = _locked(workdir) if chief else contextlib.nullcontext()
-    with locked, all_workers(config.runtime.strategy):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(all_workers(config.runtime.strategy))
+        # Before the lock: the others learn that the chief was refused once they met.
         strategy = make_strategy(config.runtime.strategy)
+        if chief:
+            stack.enter_context(_locked(workdir))
         setup_runtime(config.runtime)
         configs = {each.name: phase_config(config, each) for each in chosen}
         for each in chosen:
-            own = config.phases[each.name].get("pretrain_checkpoint")
-            if each.starts_from in configs and own is None:
+            if each.starts_from in configs and not _starts_elsewhere(config, each):
                 # What is given to all is for the first; then each goes on from another.
                 configs[each.name].train.pretrain_checkpoint = None
         folders = {each.name: phase_folder(workdir, each, family) for each in chosen}
@@ -105,7 +113,9 @@ def run(
         dataset = load_data(config)
         for each in chosen:
             dataset.steps_per_epoch(configs[each.name].train.batch_size)
-            if chief and overwrite:
+        wait_for_all(strategy)
+        if chief and overwrite:
+            for each in chosen:
                 _delete_run(folders[each.name])
                 _claim(folders[each.name], configs[each.name])
         first_step = FirstStep(started, report)
@@ -144,6 +154,11 @@ def phase_config(config, phase):
     content = copy.deepcopy(config)
     section = config.phases[phase.name]
     for name, value in _plain(section).items():
+        if name in phase.fixed:
+            raise InputError(
+                f"phases.{phase.name}.{name} cannot be set: it is "
+                f"{phase.fixed[name]!r} in this phase."
+            )
         if name == "weights" or value is None:
             continue
         if name not in config.train:
@@ -156,6 +171,12 @@ def phase_config(config, phase):
     with content.unlocked():
         content.phases = {phase.name: {"weights": _plain(section.weights)}}
     return content
+
+
+def _starts_elsewhere(config, phase):
+    """Whether a phase's own section names the weights that it starts from."""
+    section = config.phases[phase.name]
+    return "pretrain_checkpoint" in section and section.pretrain_checkpoint is not None
 
 
 def phase_folder(workdir, phase, family):
@@ -314,27 +335,34 @@ def _take_over(network, weights, phase, config):
     if not pathlib.Path(weights).is_dir():
         network.load_pretrained(weights)
         return
-    before = _family(config).phase(phase.starts_from or phase.name)
-    looker = before.view(network)
     run = pathlib.Path(weights).parent.parent
-    if looker is network or not (run / "config.json").exists():
+    if not (run / "config.json").exists():
         load_weights(network, weights)
         return
     its_config, its_data = (
         json.loads((run / name).read_text()) for name in ("config.json", "dataset.json")
     )
+    its_config = ml_collections.ConfigDict(its_config)
+    if its_config.family != config.family:
+        raise InputError(
+            f"the weights of {weights} are of family {its_config.family}, this model "
+            f"is of {config.family}."
+        )
+    before = last_phase(its_config)
+    looker = before.view(network)
+    if looker is network:
+        load_weights(network, weights)
+        return
     donor = build_network(
-        ml_collections.ConfigDict(its_config),
-        its_data["image_shape"],
-        len(its_data["class_names"]),
+        its_config, its_data["image_shape"], len(its_data["class_names"])
     )
     load_weights(donor, weights)
     try:
         looker.set_weights(before.view(donor).get_weights())
     except ValueError as error:
         raise InputError(
-            f"the weights of {weights} do not fit this model: {error} Use a phase "
-            f"{before.name} with the same classes and the same parts."
+            f"the weights of {weights} do not fit this model: {error} Start from a "
+            f"phase {before.name} with the same classes and the same parts."
         ) from error
 
 
@@ -380,7 +408,7 @@ def _train_phase(
                 patience=train.early_stopping_patience,
             )
         )
-    stop = StopOnSignal()
+    stop = StopOnSignal(functools.partial(any_worker, strategy))
     checkpointing = Checkpointing(
         folder / "checkpoints",
         train.checkpoint_every_steps,

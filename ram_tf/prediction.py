@@ -1,9 +1,9 @@
 """Classifies image files, however many, with a trained workdir."""
 
-import contextlib
 import csv
+import fcntl
 import functools
-import itertools
+import io
 import json
 import os
 import pathlib
@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from ram_tf import data, random
 from ram_tf.errors import InputError
+from ram_tf.files import whole_file
 from ram_tf.models import DynamicLooker, rollout
 from ram_tf.reports import progress_bar
 from ram_tf.trained import read_image, restore
@@ -70,10 +71,9 @@ def predict(
     else:
         looker = DynamicLooker(trained.network, chosen, steps, stop_epsilon)
     if output is None:
-        with contextlib.closing(_Terminal(report)) as terminal:
-            rows = csv.writer(terminal, lineterminator="\n")
-            for answers in _answers(files, batch_size, trained, looker):
-                rows.writerows(answers)
+        rows = csv.writer(_Terminal(report), lineterminator="\n")
+        for answers in _answers(files, batch_size, trained, looker):
+            rows.writerows(answers)
         return
     if count > 1:
         path = pathlib.Path(output)
@@ -146,12 +146,16 @@ class _Predictions:
     """A CSV file that grows aside, batch by batch, and is there when it is whole.
 
     Attributes:
-        done: Int. Files that an earlier call has done.
+        done: Int. Files that are done, by an earlier call or by this one.
 
     Args:
         path: Path of the file.
         settings: JSON-serialisable. What every row depends on.
         files: Paths of all files, in order.
+
+    Raises:
+        InputError: If another process is at it, or what it holds is of other files or
+            was made with other settings.
     """
 
     def __init__(self, path, settings, files):
@@ -163,57 +167,84 @@ class _Predictions:
 
     def __enter__(self):
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        aside = self.partial.with_name(f"{self.partial.name}.writing")
-        with open(aside, "w", newline="") as file:
-            file.write(json.dumps(self.settings) + "\n")
-            rows = csv.writer(file, lineterminator="\n")
-            for row in self._done_before():
-                rows.writerow(row)
-                self.done += 1
-        os.replace(aside, self.partial)
-        self._file = open(self.partial, "a", newline="")
-        self._rows = csv.writer(self._file, lineterminator="\n")
+        self._file = open(self.partial, "a+b")
+        try:
+            self._resume()
+        except BaseException:
+            self._file.close()
+            raise
         return self
 
     def write(self, rows):
         """Adds rows; they outlive this process."""
-        self._rows.writerows(rows)
-        self._file.flush()
+        self._write(rows)
+        self.done += len(rows)
 
     def __exit__(self, kind, value, traceback):
-        self._file.close()
-        if kind is not None:
-            return
-        aside = self.path.with_name(f"{self.path.name}.writing")
-        with open(aside, "w", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerow(_COLUMNS)
-            with open(self.partial, newline="") as rows:
-                next(rows)  # The settings.
-                for lines in iter(lambda: rows.read(1 << 20), ""):
-                    file.write(lines)
-        os.replace(aside, self.path)
-        self.partial.unlink()
+        with self._file:
+            if kind is not None:
+                return
+            if self.done != len(self.files):
+                raise ValueError(f"{self.done} rows for {len(self.files)} files.")
+            self._file.seek(0)
+            self._file.readline()  # The settings.
+            with whole_file(self.path) as file:
+                csv.writer(file, lineterminator="\n").writerow(_COLUMNS)
+                for line in self._file:
+                    file.write(line.decode())
+            self.partial.unlink()
 
-    def _done_before(self):
-        """Yields the whole rows of an earlier call, while the files are the same."""
-        if not self.partial.exists():
+    def _write(self, rows):
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        self._file.write(text.getvalue().encode())
+        self._file.flush()
+
+    def _resume(self):
+        """Locks the file, and goes to the end of its last whole row."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(
+                f"another process writes {self.partial}: wait for it, or use another "
+                "--output."
+            ) from error
+        self._file.seek(0)
+        header = self._file.readline()
+        if not header.endswith(b"\n"):  # Fresh, or cut off at once.
+            self._file.truncate(0)
+            self._file.write(json.dumps(self.settings).encode() + b"\n")
             return
-        with open(self.partial, newline="") as file:
-            try:
-                settings = json.loads(file.readline())
-            except ValueError:
-                settings = None
-            if settings != self.settings:
+        end = len(header)
+        known = self._settings(header) == self.settings
+
+        def whole_lines():
+            nonlocal end
+            for line in self._file:
+                if not line.endswith(b"\n"):
+                    return  # Cut off.
+                end += len(line)
+                yield line.decode()
+
+        for row in csv.reader(whole_lines()):
+            known = known and self.done < len(self.files)
+            if not known or row[0] != self.files[self.done]:
                 raise InputError(
-                    f"{self.partial} was begun with other weights or options: delete "
-                    "it, or use another --output."
+                    f"{self.partial} was begun with other files, weights or options: "
+                    "delete it, or use another --output."
                 )
-            # The last line may have been cut off.
-            whole = itertools.takewhile(lambda line: line.endswith("\n"), file)
-            for row, path in zip(csv.reader(whole), self.files):
-                if len(row) != len(_COLUMNS) or row[0] != path:
-                    return
-                yield row
+            self.done += 1
+        if not known:
+            self._file.truncate(0)
+            return self._resume()
+        self._file.truncate(end)
+
+    @staticmethod
+    def _settings(header):
+        try:
+            return json.loads(header)
+        except ValueError:
+            return None
 
 
 class _Terminal:
@@ -228,6 +259,3 @@ class _Terminal:
             self.report(",".join(_COLUMNS))
             self.fresh = False
         self.report(text.rstrip("\n"))
-
-    def close(self):
-        """Nothing is held."""

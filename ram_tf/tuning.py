@@ -153,7 +153,9 @@ class _Search(base_tuner.BaseTuner):
         if "tuner/epochs" in values:  # Hyperband says how long, and where to start.
             overrides["train.epochs"] = values["tuner/epochs"]
             if values.get("tuner/trial_id"):
+                family = FAMILIES[self.config.family]
                 start = self.folder(values["tuner/trial_id"])
+                start = experiment.phase_folder(start, self.phase, family)
                 overrides["train.pretrain_checkpoint"] = str(start)
         return experiment.vary(self.config, overrides)
 

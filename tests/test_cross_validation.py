@@ -2,6 +2,7 @@
 
 import functools
 import json
+import pathlib
 import sys
 
 import keras
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from ram_tf import cross_validation, experiment, layers, trained
+from ram_tf import pretrained as pretrained_weights
 from ram_tf.errors import InputError
 from ram_tf.layers import backbone as backbones
 from tests.photographs import write_photographs
@@ -157,10 +159,46 @@ def test_another_backbone_is_refused(config, pretrained, tmp_path):
         attend(config, tmp_path / "run", pretrained, **{"model.backbone.kind": "wide"})
 
 
-def test_a_start_given_to_all_phases_is_the_first_one_s(config, tmp_path):
-    varied = experiment.vary(config, {"train.pretrain_checkpoint": "nowhere"})
-    with pytest.raises(InputError, match="no weights of tiny in 'nowhere'"):
-        experiment.run(varied, tmp_path / "run", report=lambda line: None)
+def test_a_start_given_to_all_phases_is_the_first_one_s(config, folds, tmp_path):
+    file = tmp_path / "backbone.weights.h5"
+    folder = folds[0] / "fold_0" / "learned" / "pretrain"
+    trained.restore(folder).network.backbone.network.save_weights(file)
+    varied = experiment.vary(config, {"train.pretrain_checkpoint": str(file)})
+    lines = []
+    experiment.run(varied, tmp_path / "run", report=lines.append)
+    starts = [line for line in lines if "starts from" in line]
+    assert starts == [
+        f"pretrain starts from the weights of {file}",
+        "attend starts from the weights of "
+        f"{tmp_path / 'run' / 'pretrain' / 'checkpoints' / 'best'}",
+    ]
+
+
+def test_attention_goes_on_from_attention_with_all_it_learned(
+    config, pretrained, tmp_path
+):
+    stays = {"train.learning_rate": 1e-30, "phases.attend.learning_rate": 1e-30}
+    attend(config, tmp_path / "run", pretrained / "attend", **stays)
+    ours, theirs = (
+        trained.restore(folder / "attend").network
+        for folder in (tmp_path / "run", pretrained)
+    )
+    assert_same(ours.get_weights(), theirs.get_weights())
+
+
+def test_weights_of_another_family_are_refused(config, tmp_path):
+    folder = pathlib.Path(pretrained_weights.locate("packaged:ram_digits"))
+    with pytest.raises(InputError, match="are of family ram"):
+        attend(config, tmp_path / "run", folder)
+
+
+def test_what_a_phase_fixes_cannot_be_set(config):
+    varied = experiment.vary(config, {})
+    with varied.unlocked():
+        varied.phases.pretrain.num_glimpses = 2
+    phase = experiment.FAMILIES["fine_grained"].phase("pretrain")
+    with pytest.raises(InputError, match="it is 1 in this phase"):
+        experiment.phase_config(varied, phase)
 
 
 def test_pre_training_looks_once_whatever_the_glimpses_asked_for(config):

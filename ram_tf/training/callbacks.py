@@ -93,10 +93,15 @@ class StopOnSignal(keras.callbacks.Callback):
 
     Attributes:
         received: The signal's number, or `None`.
+
+    Args:
+        agree: Function `flag -> flag`: whether any worker has received one, asked by
+            all of them after every call.
     """
 
-    def __init__(self):
+    def __init__(self, agree=bool):
         super().__init__()
+        self.agree = agree
         self.received = None
         self._handlers = {}
 
@@ -105,7 +110,8 @@ class StopOnSignal(keras.callbacks.Callback):
             self._handlers[number] = signal.signal(number, self._receive)
 
     def on_train_batch_end(self, batch, logs=None):
-        if self.received is not None:
+        if self.agree(self.received is not None):
+            self.received = self.received or signal.SIGTERM
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch, logs=None):

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from ram_tf.data import Share
 from ram_tf.errors import InputError
+from ram_tf.training.strategy import check_alike
 
 
 class NonFiniteLoss(InputError):
@@ -62,6 +63,7 @@ class Loop:
         )
         callbacks.on_train_begin()
         step, last = trainer.step, epochs * steps_per_epoch
+        check_alike(self.strategy, step)
         iterator = None
         if step < last:
             ahead = functools.partial(batches, start_step=step, num_steps=last - step)
@@ -131,9 +133,9 @@ class Loop:
         for index in tf.range(num_steps):
             batch = next(iterator)
             logs = self._run(self.trainer.train_step, batch)
-            losses = self.strategy.experimental_local_results(logs["loss"])
-            finite = tf.reduce_all(tf.math.is_finite(tf.stack(losses)))
-            if first_bad < 0 and not finite:
+            # Over all replicas, so that every worker stops at the same step.
+            loss = self.strategy.reduce("SUM", logs["loss"], axis=None)
+            if first_bad < 0 and not tf.math.is_finite(loss):
                 first_bad = index
             images += tf.shape(self.strategy.experimental_local_results(batch[0])[0])[0]
         return first_bad, images

@@ -77,14 +77,36 @@ def all_workers(name):
 
 def wait_for_all(strategy):
     """Waits until every worker is here."""
-    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        float(_meet(strategy))
+    any_worker(strategy, False)
+
+
+def any_worker(strategy, flag):
+    """Whether the flag of any worker is set. All of them must ask."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return flag
+    return float(_sum(strategy, tf.constant(float(flag)))) > 0
+
+
+def check_alike(strategy, step):
+    """Refuses workers that did not begin at the same step: they read other folders."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return
+    mean = (
+        float(_sum(strategy, tf.constant(float(step)))) / strategy.num_replicas_in_sync
+    )
+    if any_worker(strategy, abs(mean - step) > 0.5):
+        raise InputError(
+            f"this worker begins at step {step}, all of them at {mean:g} on average: "
+            "--workdir must be one folder that every worker reads and writes."
+        )
 
 
 @tf.function(autograph=False)
-def _meet(strategy):
+def _sum(strategy, value):
+    """Sums a scalar over the replicas of all workers."""
+
     def add():
         context = tf.distribute.get_replica_context()
-        return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.ones(()))
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
 
     return strategy.experimental_local_results(strategy.run(add))[0]

@@ -327,11 +327,11 @@ def test_predictions_are_replaced_by_whole_ones_only(
     assert "b.png" in line
     assert output.read_text() == "kept"
     line = refuse(*arguments, "--num_glimpses=1")
-    assert "was begun with other weights or options" in line
+    assert "was begun with other files, weights or options" in line
     (images / "b.png").unlink()
     assert "going on after 1 images" in succeed(*arguments).out
     expected = succeed(*arguments[:-1]).out
-    assert output.read_text() == expected.replace("\r\n", "\n")
+    assert output.read_text() == expected
     assert len(list(output.parent.iterdir())) == 1
 
 

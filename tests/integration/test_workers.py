@@ -1,5 +1,6 @@
 """Two workers as real processes on one machine: they train, resume, and one dies."""
 
+import contextlib
 import json
 import runpy
 import signal
@@ -17,8 +18,9 @@ from tests.integration.conftest import (
 )
 
 
-def start_workers(start, config, workdir, *more):
-    """Starts two workers of one job and returns their `Command`s."""
+@contextlib.contextmanager
+def two_of(start, config, workdir):
+    """Starts two workers of one job and gives their `Command`s; leaves none behind."""
     probes = [socket.socket() for _ in range(2)]
     for probe in probes:
         probe.bind(("127.0.0.1", 0))
@@ -31,9 +33,8 @@ def start_workers(start, config, workdir, *more):
         f"--workdir={workdir}",
         "--strategy=multi_worker",
         "--epochs=2",
-        *more,
     )
-    return [
+    workers = [
         start(
             *arguments,
             environment={
@@ -47,6 +48,11 @@ def start_workers(start, config, workdir, *more):
         )
         for index in range(2)
     ]
+    try:
+        yield workers
+    finally:
+        for worker in workers:
+            worker.process.kill()
 
 
 def finish(workers):
@@ -69,7 +75,8 @@ def assert_same_rows(workdir, reference, tolerance):
 def two_workers(tiny_config, start, tmp_path_factory):
     """The workdir of a run by two workers, and what they said. Not to be written to."""
     workdir = tmp_path_factory.mktemp("workers") / "run"
-    return workdir, finish(start_workers(start, tiny_config, workdir))
+    with two_of(start, tiny_config, workdir) as workers:
+        return workdir, finish(workers)
 
 
 def test_the_chief_alone_reports_and_writes(two_workers):
@@ -100,30 +107,52 @@ def test_two_workers_end_as_two_replicas_of_one_process(
     assert_same_rows(two_workers[0], tmp_path / "run", tolerance=1e-4)
 
 
+def assert_goes_on(start, config, workdir, reference):
+    """The same commands end with the weights of a run that nothing happened to."""
+    with two_of(start, config, workdir) as workers:
+        chief, _ = finish(workers)
+    assert "resuming from step" in chief.out
+    for name in ("last", "best"):
+        for file in ("model.weights.h5", "optimizer.h5"):
+            ours, theirs = (
+                folder / "checkpoints" / name / file for folder in (workdir, reference)
+            )
+            assert_same_arrays(ours, theirs)
+    # What each worker had counted of an epoch was shared out anew.
+    assert_same_rows(workdir, reference, tolerance=1e-6)
+
+
 def test_a_killed_worker_ends_the_job_which_starts_again_where_it_was(
     two_workers, tiny_config, start, tmp_path
 ):
     workdir = tmp_path / "run"
     last = workdir / "checkpoints" / "last"
-    chief, other = start_workers(start, tiny_config, workdir)
-    chief.wait_for(lambda: read_state(last)["step"] >= 3)
-    other.send(signal.SIGKILL).finish()
-    result = chief.finish()
+    with two_of(start, tiny_config, workdir) as (chief, other):
+        chief.wait_for(lambda: read_state(last)["step"] >= 3)
+        other.send(signal.SIGKILL).finish()
+        result = chief.finish()
     assert result.status == 2, result.err
     assert "another worker is gone" in result.err
     assert result.err.count("\n") == 1
     assert 3 <= read_state(last)["step"] < 14
-    chief, _ = finish(start_workers(start, tiny_config, workdir))
-    assert "resuming from step" in chief.out
-    for name in ("last", "best"):
-        for file in ("model.weights.h5", "optimizer.h5"):
-            ours, theirs = (
-                folder / "checkpoints" / name / file
-                for folder in (workdir, two_workers[0])
-            )
-            assert_same_arrays(ours, theirs)
-    # What each worker had counted of an epoch was shared out anew.
-    assert_same_rows(workdir, two_workers[0], tolerance=1e-6)
+    assert_goes_on(start, tiny_config, workdir, two_workers[0])
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_worker_stops_all_of_them_and_saves(
+    two_workers, tiny_config, start, tmp_path
+):
+    workdir = tmp_path / "run"
+    last = workdir / "checkpoints" / "last"
+    with two_of(start, tiny_config, workdir) as (chief, other):
+        chief.wait_for(lambda: read_state(last)["step"] >= 3)
+        other.send(signal.SIGTERM)
+        results = chief.finish(), other.finish()
+    statuses = [result.status for result in results]
+    assert statuses == [128 + signal.SIGTERM] * 2, results
+    assert "the same command goes on" in results[0].out
+    assert 3 < read_state(last)["step"] < 14
+    assert_goes_on(start, tiny_config, workdir, two_workers[0])
 
 
 def test_without_a_cluster_it_says_what_is_missing(tiny_config, refuse, tmp_path):
