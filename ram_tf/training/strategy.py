@@ -105,8 +105,8 @@ def check_alike(strategy, step):
 def _sum(strategy, value):
     """Sums a scalar over the replicas of all workers."""
 
-    def add():
+    def add(value):
         context = tf.distribute.get_replica_context()
-        return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(value))
 
-    return strategy.experimental_local_results(strategy.run(add))[0]
+    return strategy.experimental_local_results(strategy.run(add, (value,)))[0]

@@ -80,6 +80,7 @@ def get_config():
     config.policy.num_samples = 2
     for phase in config.phases.values():
         phase.epochs = 2
+        phase.steps_per_epoch = 7
     config.train.num_glimpses = 2
     config.train.batch_size = 16
     config.train.steps_per_epoch = 7

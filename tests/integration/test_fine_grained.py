@@ -39,7 +39,7 @@ def photographs(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(photographs, start, succeed, tmp_path_factory):
+def both_phases(photographs, start, succeed, tmp_path_factory):
     """The workdir of both phases, the first one killed on the way."""
     folder = tmp_path_factory.mktemp("fine_grained")
     for name in ("photos_small", "ram_digits", "ram_folder"):
@@ -62,18 +62,20 @@ def run(photographs, start, succeed, tmp_path_factory):
     return folder / "run"
 
 
-def test_each_combination_of_resolutions_is_reported(run):
-    rows = read_rows(run / "pretrain" / "metrics.csv")
+def test_each_combination_of_resolutions_is_reported(both_phases):
+    rows = read_rows(both_phases / "pretrain" / "metrics.csv")
     for name in ("high_medium", "high_low", "medium_low", "high_medium_low"):
         assert 0 <= float(rows[-1][f"val_{name}_accuracy"]) <= 1
 
 
-def test_a_trained_model_is_drawn_and_predicts(run, photographs, succeed, tmp_path):
+def test_a_trained_model_is_drawn_and_predicts(
+    both_phases, photographs, succeed, tmp_path
+):
     picture, table = tmp_path / "glimpses.png", tmp_path / "found.csv"
     image = photographs / "bee" / "3.jpg"
     succeed(
         "tools/visualize.py",
-        f"--workdir={run}",
+        f"--workdir={both_phases}",
         f"--images={image}",
         f"--output={picture}",
     )
@@ -84,15 +86,18 @@ def test_a_trained_model_is_drawn_and_predicts(run, photographs, succeed, tmp_pa
         )
         assert data["boxes"].shape == (1, 2, 2, 4)
     succeed(
-        "tools/predict.py", f"--workdir={run}", str(photographs), f"--output={table}"
+        "tools/predict.py",
+        f"--workdir={both_phases}",
+        str(photographs),
+        f"--output={table}",
     )
     assert len(read_rows(table)) == 3 * 6
 
 
 @pytest.mark.slow
-def test_a_sensor_begins_with_a_coarse_view(run, succeed, tmp_path):
+def test_a_sensor_begins_with_a_coarse_view(both_phases, succeed, tmp_path):
     output = tmp_path / "photos"
-    succeed("export_saved_model.py", f"--workdir={run}", f"--output={output}")
+    succeed("export_saved_model.py", f"--workdir={both_phases}", f"--output={output}")
     signatures = tf.saved_model.load(str(output / "1")).signatures
 
     def call(name, **inputs):
