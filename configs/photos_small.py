@@ -8,7 +8,16 @@ Sermanet et al. 2014, arXiv 1412.7054, with smaller parts.
 
 Command: python train.py --config=configs/photos_small.py --datapath=DIR
     --training_phase=all
-Not run yet.
+Measured on two CPU cores, on 320 photographs of eight breeds of Stanford Dogs (40 each,
+224x224), beside other jobs:
+
+python tools/cross_validate.py --config=configs/photos_small.py --datapath=DIR
+    --workdir=runs/photos_folds --folds=5 --control=center
+
+25.6 % (82 of 320) against 29.7 % (95) for the centre, on the same features: a paired
+difference of -4.1 ± 2.6 points, not told apart; chance is 12.5 %. One fold's two phases
+trained for 369 + 159 s. Without smaller squares and with 60 epochs the backbone learned
+its 205 photographs by heart (accuracy 100 %, 18 % in validation).
 """
 
 import ram_digits
