@@ -8,8 +8,7 @@ Rangrej and Clark 2021, arXiv 2111.07534, with smaller parts.
 Command: python train.py --config=configs/pham_digits.py [--config.runtime.seed=SEED]
 Measured on two CPU cores with seeds 0, 1 and 2: test accuracy 84.9 ± 3.0 % after seven
 glimpses by expected information gain, random 70.5 ± 1.1 % on the same weights (all
-glimpses: configs/README.md). A run alone took 369 s with 16 epochs of the first phase
-and more pictures (14 epochs: about ten seconds less); beside other work up to 13 min.
+glimpses: configs/README.md). A run alone took 375 s, beside other work up to 13 min.
 
 With `model.published_norm`, from one first phase (16 epochs, seed 0), the validation
 bound of the second phase is 5.23 nats a unit instead of 5.73, for a wrong reason: the
