@@ -57,8 +57,7 @@ def rewrite(argv):
         name: f"train.{key}" if phase == "all" else f"phases.{phase}.{key}"
         for name, key in PHASE_NAMES.items()
     }
-    refused = {"ccebal", *(("epochs", "lr") if "training_phase" in given else ())}
-    refused = sorted(refused)
+    refused = ["ccebal", *(["epochs", "lr"] if "training_phase" in given else [])]
     refused = [name for name in refused if given.get(name, "None") != "None"]
     if phase == "all" and refused:
         raise InputError(

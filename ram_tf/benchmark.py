@@ -259,9 +259,10 @@ def forward_flops(
         once = looks(num_glimpses)
     else:
         once = looks(1) + (num_glimpses - 1) * (looks(2) - looks(1))
-    return samples * once - (samples - 1) * _flops(
-        network, network.prepare, image_shape
-    )
+    if samples == 1:
+        return once
+    prepared = _flops(network, network.prepare, image_shape)
+    return samples * once - (samples - 1) * prepared
 
 
 def _flops(network, function, image_shape):

@@ -185,6 +185,15 @@ def phase_folder(workdir, phase, family):
     return workdir / phase.name if len(family.phases) > 1 else workdir
 
 
+def read_run(folder):
+    """Reads what a run was of: its config, class names, and the shape of its images."""
+    config, dataset = (
+        _read_json(folder / name) for name in ("config.json", "dataset.json")
+    )
+    class_names, image_shape = dataset["class_names"], dataset["image_shape"]
+    return ml_collections.ConfigDict(config), tuple(class_names), tuple(image_shape)
+
+
 def load_data(config, datapath=None):
     """Loads the config's data set, from `datapath` if given."""
     options = _plain(config.data)
@@ -339,10 +348,7 @@ def _take_over(network, weights, phase, config):
     if not (run / "config.json").exists():
         load_weights(network, weights)
         return
-    its_config, its_data = (
-        json.loads((run / name).read_text()) for name in ("config.json", "dataset.json")
-    )
-    its_config = ml_collections.ConfigDict(its_config)
+    its_config, class_names, image_shape = read_run(run)
     if its_config.family != config.family:
         raise InputError(
             f"the weights of {weights} are of family {its_config.family}, this model "
@@ -353,9 +359,7 @@ def _take_over(network, weights, phase, config):
     if looker is network:
         load_weights(network, weights)
         return
-    donor = build_network(
-        its_config, its_data["image_shape"], len(its_data["class_names"])
-    )
+    donor = build_network(its_config, image_shape, len(class_names))
     load_weights(donor, weights)
     try:
         looker.set_weights(before.view(donor).get_weights())
@@ -701,6 +705,15 @@ def _claim(workdir, config):
                 "delete it and start anew."
             )
     write_json(path, content)
+
+
+def _read_json(path):
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"cannot read {path}: --workdir takes a folder that train.py wrote."
+        ) from error
 
 
 def _delete_run(workdir):

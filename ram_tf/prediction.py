@@ -161,7 +161,7 @@ class _Predictions:
     def __init__(self, path, settings, files):
         self.path = pathlib.Path(path)
         self.partial = self.path.with_name(f"{self.path.name}.partial")
-        self.settings = settings
+        self.header = json.dumps(settings) + "\n"
         self.files = files
         self.done = 0
 
@@ -169,6 +169,7 @@ class _Predictions:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = open(self.partial, "a+b")
         try:
+            self._lock()
             self._resume()
         except BaseException:
             self._file.close()
@@ -177,7 +178,12 @@ class _Predictions:
 
     def write(self, rows):
         """Adds rows; they outlive this process."""
-        self._write(rows)
+        text = io.StringIO()
+        if not self.done:
+            text.write(self.header)
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        self._file.write(text.getvalue().encode())
+        self._file.flush()
         self.done += len(rows)
 
     def __exit__(self, kind, value, traceback):
@@ -194,14 +200,7 @@ class _Predictions:
                     file.write(line.decode())
             self.partial.unlink()
 
-    def _write(self, rows):
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(rows)
-        self._file.write(text.getvalue().encode())
-        self._file.flush()
-
-    def _resume(self):
-        """Locks the file, and goes to the end of its last whole row."""
+    def _lock(self):
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -209,14 +208,12 @@ class _Predictions:
                 f"another process writes {self.partial}: wait for it, or use another "
                 "--output."
             ) from error
+
+    def _resume(self):
+        """Counts the whole rows that are there and cuts off what follows them."""
         self._file.seek(0)
         header = self._file.readline()
-        if not header.endswith(b"\n"):  # Fresh, or cut off at once.
-            self._file.truncate(0)
-            self._file.write(json.dumps(self.settings).encode() + b"\n")
-            return
         end = len(header)
-        known = self._settings(header) == self.settings
 
         def whole_lines():
             nonlocal end
@@ -227,24 +224,14 @@ class _Predictions:
                 yield line.decode()
 
         for row in csv.reader(whole_lines()):
-            known = known and self.done < len(self.files)
-            if not known or row[0] != self.files[self.done]:
+            known = self.done < len(self.files) and row[0] == self.files[self.done]
+            if not known or header != self.header.encode():
                 raise InputError(
                     f"{self.partial} was begun with other files, weights or options: "
                     "delete it, or use another --output."
                 )
             self.done += 1
-        if not known:
-            self._file.truncate(0)
-            return self._resume()
-        self._file.truncate(end)
-
-    @staticmethod
-    def _settings(header):
-        try:
-            return json.loads(header)
-        except ValueError:
-            return None
+        self._file.truncate(end if self.done else 0)
 
 
 class _Terminal:

@@ -1,13 +1,11 @@
 """What can be done with a trained workdir: evaluate and draw."""
 
 import dataclasses
-import json
 import pathlib
 import sys
 from typing import Any
 
 import keras
-import ml_collections
 import numpy as np
 from matplotlib.backend_bases import FigureCanvasBase
 
@@ -61,8 +59,7 @@ def restore(workdir, checkpoint="best"):
         checkpoint: `"best"`, `"last"`, or the path of a checkpoint folder.
     """
     workdir = _run_folder(pretrained.locate(workdir))
-    config = ml_collections.ConfigDict(_read_json(workdir / "config.json"))
-    dataset = _read_json(workdir / "dataset.json")
+    config, class_names, image_shape = experiment.read_run(workdir)
     if checkpoint in ("best", "last"):
         path, _ = find_checkpoint(workdir / "checkpoints" / checkpoint, _warn)
         if path is None:
@@ -74,8 +71,6 @@ def restore(workdir, checkpoint="best"):
         path = pathlib.Path(checkpoint)
         read_state(path)
     keras.config.set_dtype_policy(config.runtime.mixed_precision)
-    class_names = tuple(dataset["class_names"])
-    image_shape = tuple(dataset["image_shape"])
     network = experiment.build_network(config, image_shape, len(class_names))
     load_weights(network, path)
     policies = experiment.build_policies(config)
@@ -289,15 +284,6 @@ def _check_picture_name(path, known=None):
             f"cannot write a picture to {str(path)!r}: expected a name ending in one "
             f"of {', '.join(known)}."
         )
-
-
-def _read_json(path):
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"cannot read {path}: --workdir takes a folder that train.py wrote."
-        ) from error
 
 
 def _warn(line):

@@ -82,18 +82,12 @@ def wait_for_all(strategy):
 
 def any_worker(strategy, flag):
     """Whether the flag of any worker is set. All of them must ask."""
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        return flag
-    return float(_sum(strategy, tf.constant(float(flag)))) > 0
+    return _mean_over_workers(strategy, flag) > 0
 
 
 def check_alike(strategy, step):
     """Refuses workers that did not begin at the same step: they read other folders."""
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        return
-    mean = (
-        float(_sum(strategy, tf.constant(float(step)))) / strategy.num_replicas_in_sync
-    )
+    mean = _mean_over_workers(strategy, step)
     if any_worker(strategy, abs(mean - step) > 0.5):
         raise InputError(
             f"this worker begins at step {step}, all of them at {mean:g} on average: "
@@ -101,12 +95,19 @@ def check_alike(strategy, step):
         )
 
 
+def _mean_over_workers(strategy, number):
+    """The mean of a number over all workers, or the number of the only one."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return number
+    return float(_mean(strategy, tf.constant(float(number))))
+
+
 @tf.function(autograph=False)
-def _sum(strategy, value):
-    """Sums a scalar over the replicas of all workers."""
+def _mean(strategy, value):
+    """The mean of a scalar over the replicas of all workers."""
 
-    def add(value):
+    def reduce(value):
         context = tf.distribute.get_replica_context()
-        return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(value))
+        return context.all_reduce(tf.distribute.ReduceOp.MEAN, tf.identity(value))
 
-    return strategy.experimental_local_results(strategy.run(add, (value,)))[0]
+    return strategy.experimental_local_results(strategy.run(reduce, (value,)))[0]

@@ -107,6 +107,15 @@ def test_two_workers_end_as_two_replicas_of_one_process(
     assert_same_rows(two_workers[0], tmp_path / "run", tolerance=1e-4)
 
 
+@contextlib.contextmanager
+def two_under_way(start, config, workdir):
+    """Two workers, once the first one has saved something."""
+    with two_of(start, config, workdir) as workers:
+        last = workdir / "checkpoints" / "last"
+        workers[0].wait_for(lambda: read_state(last)["step"] >= 3)
+        yield workers
+
+
 def assert_goes_on(start, config, workdir, reference):
     """The same commands end with the weights of a run that nothing happened to."""
     with two_of(start, config, workdir) as workers:
@@ -127,8 +136,7 @@ def test_a_killed_worker_ends_the_job_which_starts_again_where_it_was(
 ):
     workdir = tmp_path / "run"
     last = workdir / "checkpoints" / "last"
-    with two_of(start, tiny_config, workdir) as (chief, other):
-        chief.wait_for(lambda: read_state(last)["step"] >= 3)
+    with two_under_way(start, tiny_config, workdir) as (chief, other):
         other.send(signal.SIGKILL).finish()
         result = chief.finish()
     assert result.status == 2, result.err
@@ -144,8 +152,7 @@ def test_a_signal_to_one_worker_stops_all_of_them_and_saves(
 ):
     workdir = tmp_path / "run"
     last = workdir / "checkpoints" / "last"
-    with two_of(start, tiny_config, workdir) as (chief, other):
-        chief.wait_for(lambda: read_state(last)["step"] >= 3)
+    with two_under_way(start, tiny_config, workdir) as (chief, other):
         other.send(signal.SIGTERM)
         results = chief.finish(), other.finish()
     statuses = [result.status for result in results]
