@@ -57,7 +57,9 @@ def rewrite(argv):
         name: f"train.{key}" if phase == "all" else f"phases.{phase}.{key}"
         for name, key in PHASE_NAMES.items()
     }
-    refused = ["ccebal", *(["epochs", "lr"] if "training_phase" in given else [])]
+    # A family of one phase has no use for the flag.
+    several = "training_phase" in given or "dataset" in given
+    refused = ["ccebal", *(["epochs", "lr"] if several else [])]
     refused = [name for name in refused if given.get(name, "None") != "None"]
     if phase == "all" and refused:
         raise InputError(

@@ -53,7 +53,7 @@ def get_config():
         {
             "first": {
                 "weights": {"classification": 1.0},
-                "epochs": 14,
+                "epochs": 12,
                 "steps_per_epoch": 500,
                 "learning_rate": 2e-3,
                 "monitor": "val_accuracy",
@@ -69,7 +69,7 @@ def get_config():
             },
             "third": {
                 "weights": {"classification": 16.0, "kl": 1.0, "reconstruction": 1.0},
-                "epochs": 4,
+                "epochs": 3,
                 "steps_per_epoch": config_dict.placeholder(int),
                 "learning_rate": config_dict.placeholder(float),
                 "monitor": "val_accuracy",

@@ -1,6 +1,7 @@
 """RAM on translated MNIST: digits somewhere on 60x60, 6 glimpses of 12x12 x3.
 
-Mnih et al. 2014, arXiv 1406.6247, table 1b.
+Mnih et al. 2014, arXiv 1406.6247, table 1b. The first glimpse is in the
+middle half.
 
 Command: python train.py --config=configs/translated_mnist.py --datapath=DIR
 Not run yet.
@@ -16,5 +17,6 @@ def get_config():
     config.model.retina.size = 12
     config.model.retina.num_scales = 3
     config.model.location.stddev = 0.05
-    config.train.epochs = 60
+    config.policy.first_fraction = 0.5
+    config.train.epochs = 90
     return config

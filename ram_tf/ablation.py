@@ -1,24 +1,25 @@
 """Variants of one config, trained and compared."""
 
 import csv
+import functools
 import json
 import pathlib
 
 import keras
 import numpy as np
 
-from ram_tf import experiment, visualization
+from ram_tf import experiment, trained, visualization
 from ram_tf.errors import InputError
 from ram_tf.families import FAMILIES
 from ram_tf.files import whole_file
 
 
-def run(config, variants, workdir, *, seeds=(0,), report=print):
+def run(config, variants, workdir, *, seeds=(0,), num_glimpses=None, report=print):
     """Trains every variant with every seed, resumes what was stopped, and compares.
 
     Each run is an ordinary workdir, `workdir/<variant>/seed_<s>`. In the end `workdir`
     holds `comparison.csv`, `convergence.png` (validation accuracy as training goes) and
-    `glimpses.png` (test accuracy after each glimpse).
+    `glimpses.png` (test accuracy after each glimpse, also beyond those trained with).
 
     Args:
         config: `ConfigDict` with every key.
@@ -26,6 +27,7 @@ def run(config, variants, workdir, *, seeds=(0,), report=print):
             dictionary replaces a whole section.
         workdir: Folder of the comparison.
         seeds: Sequence of ints, `runtime.seed` of the runs of a variant.
+        num_glimpses: Int, glimpses to compare after training, or `None`, as trained.
         report: Function of one line of text.
 
     Returns:
@@ -63,9 +65,10 @@ def run(config, variants, workdir, *, seeds=(0,), report=print):
             f"{100 * row['std']:.2f} %, one sample {100 * row['one_sample']:.2f} %, "
             f"{row['seconds']:.0f} s"
         )
+    glimpse_curves = functools.partial(_accuracy_per_glimpse, num_glimpses)
     pictures = (
         ("convergence.png", _convergence, "epoch", "validation accuracy"),
-        ("glimpses.png", _accuracy_per_glimpse, "glimpses", "test accuracy"),
+        ("glimpses.png", glimpse_curves, "glimpses", "test accuracy"),
     )
     for picture, curve, x_label, y_label in pictures:
         curves = {name: curve(folders) for name, folders in runs.items()}
@@ -104,6 +107,24 @@ def _convergence(folders):
     return 1 + np.arange(shortest), [curve[:shortest] for curve in curves]
 
 
-def _accuracy_per_glimpse(folders):
-    curves = [result["test"]["accuracy_per_glimpse"] for result in _results(folders)]
+def _accuracy_per_glimpse(num_glimpses, folders):
+    if num_glimpses is None:
+        tests = [result["test"] for result in _results(folders)]
+        curves = [test["accuracy_per_glimpse"] for test in tests]
+    else:
+        curves = [_look_longer(folder, num_glimpses) for folder in folders]
     return 1 + np.arange(len(curves[0])), curves
+
+
+def _look_longer(folder, num_glimpses):
+    config, *_ = experiment.read_run(folder)
+    compared = trained.evaluate(
+        folder,
+        num_glimpses=[num_glimpses],
+        chosen=["learned"],
+        seeds=config.eval.seeds,
+        max_examples=config.eval.max_examples,
+        report=lambda line: None,
+    )
+    keras.backend.clear_session()
+    return compared["policies"]["learned"]["accuracy"]["mean"]

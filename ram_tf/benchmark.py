@@ -32,7 +32,6 @@ def run(
     image_size=None,
     retina=False,
     start_command=None,
-    config_file=None,
     repeats=15,
     output=None,
     report=print,
@@ -44,8 +43,8 @@ def run(
         image_size: `(height, width)` of random one-channel images of ten classes, or
             `None` to read the config's data and measure its pipeline too.
         retina: Boolean. Also compare six glimpses of 1024x1024 with those of 64x64.
-        start_command: Path of `train.py` to time to its first step, or `None`.
-        config_file: Path of the config file, for that.
+        start_command: Command line of `train.py`, a list of words without a workdir, to
+            time to its first step, or `None`.
         repeats: Int, timed calls of which the median counts.
         output: Path of a JSON file or `None`.
         report: Function of one line of text.
@@ -67,7 +66,7 @@ def run(
     if retina:
         results |= _compare_image_sizes(repeats, report)
     if start_command:
-        seconds = _seconds_to_first_step(start_command, config_file, config)
+        seconds = _seconds_to_first_step(start_command)
         results["first_step_seconds"] = seconds
         report(f"first training step {seconds:.1f} s after the command started")
     if output:
@@ -135,7 +134,7 @@ def measure_export(folder, workdir, *, repeats=15, output=None, report=print):
 def measure_stopping(
     workdir, epsilons, *, datapath=None, repeats=15, output=None, report=print
 ):
-    """Measures what stopping early saves on a batch of test images, without XLA.
+    """Measures what stopping early saves on a batch of test images.
 
     Args:
         workdir: Folder of a run of a family that knows when to stop.
@@ -155,10 +154,11 @@ def measure_stopping(
     dataset = experiment.load_data(restored.config, datapath)
     images, _ = dataset.some("test", _STOPPING_BATCH)
     images = tf.constant(images)
-    look = _whole_rollout(restored, xla=False)
+    xla = restored.config.runtime.xla
+    look = _whole_rollout(restored, xla)
     results = []
     for epsilon in epsilons:
-        looker = models.DynamicLooker(network, policy, num_glimpses, epsilon)
+        looker = models.DynamicLooker(network, policy, num_glimpses, epsilon, xla=xla)
         glimpses = float(looker(images)["num_glimpses"].mean())
         *_, share = paired_seconds(
             functools.partial(look, images), functools.partial(looker, images), repeats
@@ -496,7 +496,7 @@ def _end_to_end(config, trainer, strategy, dataset, train, repeats):
     batches = functools.partial(dataset.train_batches, config.train.batch_size, seed=0)
     bare, piped = [], []
     for _ in range(3):
-        trainer.optimizer.iterations.assign(0)
+        trainer.steps.assign(0)
         loop.train(batches, epochs=1, steps_per_epoch=steps, callbacks=[recorder])
         piped.append(recorder.rate)
         bare.append(config.train.batch_size / _median_seconds(train, repeats))
@@ -562,15 +562,12 @@ def _glimpses_call(side, batch_size):
     return lambda: look(images)
 
 
-def _seconds_to_first_step(command, config_file, config):
+def _seconds_to_first_step(command):
     """Starts train.py as a user would and waits for its first step."""
     with tempfile.TemporaryDirectory() as folder:
-        arguments = [sys.executable, command, f"--config={config_file}"]
-        if config.data.datapath:
-            arguments.append(f"--datapath={config.data.datapath}")
         started = time.perf_counter()
         process = subprocess.Popen(
-            [*arguments, f"--workdir={folder}/run"],
+            [sys.executable, *command, f"--workdir={folder}/run"],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,

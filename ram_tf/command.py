@@ -4,6 +4,7 @@ Imports neither TensorFlow nor anything that does, so that flags are parsed firs
 """
 
 import contextlib
+import itertools
 import os
 import pathlib
 import re
@@ -52,8 +53,11 @@ def run(main, *, rewrite=None, default_config=None, positional=None):
                 tf.config.list_logical_devices()
         tf.get_logger().setLevel("ERROR")  # No hints about retracing.
         status = main(arguments[1:])
-    except (InputError, OSError, MemoryError) as error:
-        if os.environ.get("RAM_TF_TRACEBACK"):
+    except Exception as error:
+        # TensorFlow may not be imported yet: its error goes by its name.
+        known = (InputError, OSError, MemoryError)
+        known = isinstance(error, known) or _is_out_of_memory(error)
+        if os.environ.get("RAM_TF_TRACEBACK") or not known:
             raise
         name = pathlib.Path(sys.argv[0]).name
         print(f"{name}: error: {_describe(error)}", file=sys.stderr)
@@ -80,11 +84,12 @@ def expand_short_names(argv, short_names):
 
 def flag_values(argv):
     """Reads the flags of a command line, name -> text, before they are parsed."""
-    values, words = {}, iter(argv[1:])
-    for word in words:
+    values = {}
+    for word, following in itertools.pairwise([*argv[1:], ""]):
         name, equals, value = word.lstrip("-").partition("=")
         if word.startswith("-"):
-            values[name] = value if equals else next(words, "")
+            is_value = not equals and not following.startswith("-")
+            values[name] = following if is_value else value
     return values
 
 
@@ -199,8 +204,13 @@ def _describe_config_error(error):
     )
 
 
+def _is_out_of_memory(error):
+    exhausted = type(error).__name__ == "ResourceExhaustedError"
+    return exhausted or isinstance(error, MemoryError)
+
+
 def _describe(error):
-    if isinstance(error, MemoryError):
+    if _is_out_of_memory(error):
         return "out of memory: lower the batch size or the image size."
     if isinstance(error, InputError):
         return " ".join(str(error).split())

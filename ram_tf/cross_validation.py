@@ -38,7 +38,8 @@ def run(config, workdir, *, num_folds=5, control="center", report=print):
     for fold in range(num_folds):
         folder = workdir / f"fold_{fold}"
         own = experiment.vary(config, {"data.num_folds": num_folds, "data.fold": fold})
-        changes = {"policy.kind": control}
+        # A control has no mean policy.
+        changes = {"policy.kind": control, "eval.policies": ("learned",)}
         if last.starts_from:
             changes[f"phases.{last.name}.pretrain_checkpoint"] = str(folder / "learned")
         runs = {

@@ -49,6 +49,10 @@ from ram_tf.training.trainer import Trainer
 
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
 _MONITORED_IMAGES = 256
+# Keys that may differ when a run goes on: the data may have moved, and what the final
+# test alone depends on may change until it is done, say because memory ran out there.
+_PLACES = ("data.datapath",)
+_TEST_ONLY = ("eval.batch_size", "eval.mc_samples", "eval.policies", "eval.seeds")
 _WRITTEN = (
     "config.json",
     "dataset.json",
@@ -110,6 +114,8 @@ def run(
             _check_batches(configs[each.name], strategy)
             if chief and not overwrite:
                 _claim(folders[each.name], configs[each.name])
+        if overwrite:
+            _check_later_phases(workdir, family, chosen)
         dataset = load_data(config)
         for each in chosen:
             dataset.steps_per_epoch(configs[each.name].train.batch_size)
@@ -598,6 +604,19 @@ def _check_phase(config, phase):
             )
 
 
+def _check_later_phases(workdir, family, overwritten):
+    """Refuses to delete the weights that another phase's result comes from."""
+    names = {phase.name for phase in overwritten}
+    for phase in family.phases:
+        kept = phase.starts_from in names and phase.name not in names
+        if kept and (phase_folder(workdir, phase, family) / "checkpoints").exists():
+            raise InputError(
+                f"{workdir} holds a phase {phase.name} that started from phase "
+                f"{phase.starts_from}, which --overwrite would delete: overwrite all "
+                "of them with --training_phase=all, or use another --workdir."
+            )
+
+
 def _monitored(train):
     """The names of logs that decide something, by their keys."""
     monitored = {"train.monitor": train.monitor}
@@ -697,7 +716,10 @@ def _claim(workdir, config):
     content = json.loads(config.to_json())
     path = workdir / "config.json"
     if any(workdir.glob("checkpoints/*")) and path.exists():
-        differing = sorted(_differences(json.loads(path.read_text()), content))
+        tested = (workdir / "results.json").exists()
+        allowed = _PLACES if tested else (*_PLACES, *_TEST_ONLY)
+        old = json.loads(path.read_text())
+        differing = sorted(_differences(old, content, allowed))
         if differing:
             raise InputError(
                 f"{workdir} holds a run of another config; differing: "
@@ -726,13 +748,13 @@ def _delete_run(workdir):
             entry.unlink(missing_ok=True)
 
 
-def _differences(old, new, prefix=""):
-    """Yields what differs, but for where the data lie: they may have moved."""
+def _differences(old, new, allowed, prefix=""):
+    """Yields what differs, but for the keys that may."""
     for key in {*old, *new}:
         left, right = old.get(key, "nothing"), new.get(key, "nothing")
         if isinstance(left, dict) and isinstance(right, dict):
-            yield from _differences(left, right, f"{prefix}{key}.")
-        elif left != right and f"{prefix}{key}" != "data.datapath":
+            yield from _differences(left, right, allowed, f"{prefix}{key}.")
+        elif left != right and f"{prefix}{key}" not in allowed:
             yield f"{prefix}{key} was {left!r}, is {right!r}"
 
 

@@ -13,7 +13,10 @@ def whole_file(path):
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f"{path.name}.writing")
     try:
-        with open(aside, "w", newline="") as file:
+        # As names of files are, which need not be text.
+        with open(
+            aside, "w", newline="", encoding="utf-8", errors="surrogateescape"
+        ) as file:
             yield file
         os.replace(aside, path)
     finally:

@@ -65,6 +65,14 @@ def _mean_policy(kind="gaussian", first_location=None, **unused):
     return policies.GaussianPolicy(sample=False, first_location=first_location)
 
 
+def _random_after_the_first(first_fraction=1.0, first_location=None, **unused):
+    """The random control, with the first glimpse of the policy that was trained."""
+    del unused
+    return policies.RandomPolicy(first_fraction, first_location)
+
+
+RAM_POLICIES = {"mean": _mean_policy, "random": _random_after_the_first}
+
 RAM_PHASES = (
     Phase(
         name="train",
@@ -72,7 +80,7 @@ RAM_PHASES = (
         objective=objectives.ram_objective,
         weights={"classification": 1.0, "baseline": 1.0, "reinforce": 1.0},
         reading={"classify_last": 1},
-        policies={"mean": _mean_policy},
+        policies=RAM_POLICIES,
         watched="mean",
     ),
 )
@@ -100,7 +108,7 @@ ACTIVE_RAM_PHASES = (
             "uncertainty": 1e-3,
             "intrinsic_belief": 1e-2,
         },
-        policies={"mean": _mean_policy},
+        policies=RAM_POLICIES,
         watched="mean",
     ),
 )

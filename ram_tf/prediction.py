@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pathlib
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -33,6 +34,7 @@ def predict(
     num_glimpses=None,
     stop_epsilon=None,
     batch_size=64,
+    xla=False,
     checkpoint="best",
     report=print,
 ):
@@ -46,13 +48,15 @@ def predict(
         workdir: Folder of a run.
         paths: Image files and folders of them.
         output: Path of a CSV file, or `None` for the terminal.
-        shard: (index, count). Of all files every `count`-th one from `index`, counted
-            from 0; its output is `<stem>-<index>-of-<count><suffix>`.
+        shard: (index, count). One of `count` parts of the files, by a hash of their
+            paths; `index` from 0. Its output is `<stem>-<index>-of-<count><suffix>`.
         policy: Name of the policy that looks, or `None`, the one the family shows.
         num_glimpses: Int or `None`, as trained.
         stop_epsilon: Float or `None`. Stop looking at an image once it is sure enough,
             see `AttentionModel.may_stop`.
         batch_size: Int, images at a time.
+        xla: Boolean. Compile with XLA: some seconds, which many files win back. What a
+            policy draws is other numbers then.
         checkpoint: See `trained.restore`.
         report: Function of one line of text.
 
@@ -60,16 +64,24 @@ def predict(
         InputError: If a file is no image, or what is done was done with other settings.
     """
     index, count = shard
-    files = data.find_images(paths)[index::count]
+    # By name and not by place, so that a file that comes or goes moves no other one.
+    files = [
+        file
+        for file in data.find_images(paths)
+        if zlib.crc32(os.fsencode(file)) % count == index
+    ]
     trained = restore(workdir, checkpoint)
     chosen = trained.pick(policy)
     steps = num_glimpses or trained.config.train.num_glimpses
     if stop_epsilon is None:
         looker = functools.partial(
-            tf.function(_look, autograph=False), trained.network, chosen, steps
+            tf.function(_look, autograph=False, jit_compile=xla),
+            trained.network,
+            chosen,
+            steps,
         )
     else:
-        looker = DynamicLooker(trained.network, chosen, steps, stop_epsilon)
+        looker = DynamicLooker(trained.network, chosen, steps, stop_epsilon, xla=xla)
     if output is None:
         rows = csv.writer(_Terminal(report), lineterminator="\n")
         for answers in _answers(files, batch_size, trained, looker):
@@ -84,6 +96,7 @@ def predict(
         "policy": repr(chosen),
         "num_glimpses": steps,
         "stop_epsilon": stop_epsilon,
+        "xla": xla,
         "shard": [index, count],
     }
     with _Predictions(output, settings, files) as predictions:
@@ -182,7 +195,7 @@ class _Predictions:
         if not self.done:
             text.write(self.header)
         csv.writer(text, lineterminator="\n").writerows(rows)
-        self._file.write(text.getvalue().encode())
+        self._file.write(os.fsencode(text.getvalue()))
         self._file.flush()
         self.done += len(rows)
 
@@ -197,7 +210,7 @@ class _Predictions:
             with whole_file(self.path) as file:
                 csv.writer(file, lineterminator="\n").writerow(_COLUMNS)
                 for line in self._file:
-                    file.write(line.decode())
+                    file.write(os.fsdecode(line))
             self.partial.unlink()
 
     def _lock(self):
@@ -221,11 +234,11 @@ class _Predictions:
                 if not line.endswith(b"\n"):
                     return  # Cut off.
                 end += len(line)
-                yield line.decode()
+                yield os.fsdecode(line)
 
         for row in csv.reader(whole_lines()):
             known = self.done < len(self.files) and row[0] == self.files[self.done]
-            if not known or header != self.header.encode():
+            if not known or header != os.fsencode(self.header):
                 raise InputError(
                     f"{self.partial} was begun with other files, weights or options: "
                     "delete it, or use another --output."

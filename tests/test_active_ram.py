@@ -172,6 +172,28 @@ def test_noise_of_the_sensor_is_that_of_the_whole_rollout():
     np.testing.assert_allclose(found["probabilities"], last, atol=1e-5)
 
 
+def test_compiled_by_xla_it_stops_at_the_same_glimpses():
+    network = make_decided_network()
+    policy = policies.GaussianPolicy(sample=False)
+    plain, compiled = (
+        models.DynamicLooker(network, policy, 5, 0.3, xla=xla)(IMAGES[:23])
+        for xla in (False, True)
+    )
+    np.testing.assert_array_equal(compiled["num_glimpses"], plain["num_glimpses"])
+    for name, values in plain.items():
+        np.testing.assert_allclose(compiled[name], values, atol=1e-5)
+
+
+def test_compiled_by_xla_a_sampled_path_does_not_depend_on_the_batch():
+    looker = models.DynamicLooker(
+        make_decided_network(), policies.GaussianPolicy(), 4, 0.3, xla=True
+    )
+    seeds = np.stack([np.arange(24), 7 + np.arange(24)], axis=1)
+    whole, part = looker(IMAGES, seeds), looker(IMAGES[3:12], seeds[3:12])
+    for name, values in part.items():
+        np.testing.assert_allclose(values, whole[name][3:12], atol=1e-5)
+
+
 class Counting(models.ActiveRAM):
     """Counts the images that a core takes in."""
 

@@ -6,7 +6,7 @@ import pytest
 import scipy.stats
 import tensorflow as tf
 
-from ram_tf import layers, models, objectives, phases, policies, random
+from ram_tf import layers, models, objectives, ops, phases, policies, random
 from ram_tf.errors import InputError
 from ram_tf.training.trainer import Trainer
 from tests.contracts import TinyBackbone, small_fine_grained
@@ -150,6 +150,16 @@ def test_patches_are_quarters_of_the_image_doubled(num_scales, start_size):
     ratio = sides[0] // 4
     expected = middle.reshape(4, ratio, 4, ratio, 3).mean(axis=(1, 3))
     np.testing.assert_allclose(glimpses[0, 0, 0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("side", [8, 12, 16, 24])
+def test_the_overview_is_the_average_over_the_area_of_a_pixel(side):
+    network = make_network(size=8)
+    images = DRAW.integers(0, 256, (2, side, side, 3), np.uint8)
+    matrix = ops.reduction_matrix(side, 8)
+    expected = np.einsum("ph,qw,bhwc->bpqc", matrix, matrix, images / 255)
+    for given in (images, (images / 255).astype("float32")):
+        np.testing.assert_allclose(network.overview(given), expected, atol=1e-6)
 
 
 def test_the_context_is_seen_once_an_image_whatever_the_number_of_samples():

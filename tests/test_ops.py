@@ -135,7 +135,8 @@ def test_antialiased_reductions_are_those_of_tensorflow(side, size, method):
 
 
 @pytest.mark.parametrize(
-    ("side", "size"), [(16, 8), (12, 4), (12, 8), (7, 3), (3, 7), (5, 5), (6, 1)]
+    ("side", "size"),
+    [(16, 8), (12, 4), (12, 8), (7, 3), (3, 7), (4, 12), (5, 5), (6, 1)],
 )
 def test_average_is_the_mean_over_the_area_of_a_pixel(side, size):
     patches = some_images((side, side, 2), "float32", 3)

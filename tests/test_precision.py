@@ -57,6 +57,8 @@ def test_every_phase_trains_in_reduced_precision(name, phase, dtype):
     # The same model, but for what bfloat16's three digits lose.
     assert logs["loss"] == pytest.approx(expected["loss"], rel=0.1, abs=0.1)
     assert trainer.looker.compute_dtype == dtype.removeprefix("mixed_")
+    # A step that the loss scale skips is a step: data and checkpoints go by it.
+    assert trainer.step == steps
     moved = []
     for weight, start in zip(trainer.trainable_variables, before):
         assert weight.dtype == "float32"

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from ram_tf import evaluation, layers, models, objectives, ops, policies, random
 from ram_tf.errors import InputError
+from ram_tf.families import FAMILIES
 
 POLICIES = {
     "gaussian": policies.GaussianPolicy(),
@@ -188,8 +189,27 @@ def test_controls_look_where_their_names_say():
     raster = look(network, policies.RasterPolicy(), images, 4).locations
     np.testing.assert_array_equal(raster, [ops.raster_locations(4)] * 300)
     drawn = np.asarray(look(network, policies.RandomPolicy(0.5), images, 3).locations)
-    assert 0.49 < np.abs(drawn).max() <= 0.5
-    assert abs(drawn.mean()) < 4 * 0.5 / np.sqrt(3 * drawn.size)
+    for places, fraction in ((drawn[:, 0], 0.5), (drawn[:, 1:], 1.0)):
+        assert 0.95 * fraction < np.abs(places).max() <= fraction
+        assert abs(places.mean()) < 4 * fraction / np.sqrt(3 * places.size)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"first_fraction": 0.25}, {"first_location": (0.5, -0.25)}]
+)
+@pytest.mark.parametrize("family", ["ram", "active_ram"])
+def test_the_random_control_begins_where_the_trained_policy_does(family, options):
+    (phase,) = FAMILIES[family].phases
+    network, images = make_network(), some_images(batch=200)
+    trained = look(network, phase.policy(**options), images, 1).locations
+    control = look(network, phase.policies["random"](**options), images, 3).locations
+    for step, fraction in ((0, options.get("first_fraction", 1.0)), (1, 1.0)):
+        assert np.abs(control[:, step]).max() <= fraction
+    if "first_location" in options:
+        np.testing.assert_array_equal(control[:, 0], trained[:, 0])
+    else:
+        spread = np.std(trained[:, 0]), np.std(control[:, 0])
+        assert spread[0] == pytest.approx(spread[1], rel=0.15)
 
 
 @pytest.mark.parametrize("name", ["mean", "raster"])

@@ -1,7 +1,8 @@
 """Trains variants of one config and compares them.
 
   python tools/ablate.py --config=configs/active_ram_mnist.py --datapath=DIR \
-    --variants=configs/variants/active_ram.py --workdir=runs/variants --seeds=0,1,2
+    --variants=configs/variants/active_ram.py --workdir=runs/variants --seeds=0,1,2 \
+    --num_glimpses=50
 
 A file of variants holds `VARIANTS`, a dictionary: name -> {dotted config key: value},
 and `BASE`, the config that they vary unless --config names another. The same command
@@ -22,6 +23,7 @@ CONFIG = config_flags.DEFINE_config_file("config", None, "Python file of the con
 flags.DEFINE_string("variants", None, "Python file of the variants.", required=True)
 flags.DEFINE_string("workdir", None, "Folder of the comparison.", required=True)
 flags.DEFINE_list("seeds", ["0"], "Seeds, each of which trains every variant.")
+flags.DEFINE_integer("num_glimpses", None, "Compared after training; as trained.", 1)
 
 
 def rewrite(argv):
@@ -36,7 +38,13 @@ def main(arguments):
     experiment.prefer(CONFIG.value, config_flags.get_override_values(FLAGS["config"]))
     names = command.read_names(FLAGS.variants, "VARIANTS", EXAMPLES)
     seeds = [int(command.number(seed, "seeds")) for seed in FLAGS.seeds]
-    return ablation.run(CONFIG.value, names["VARIANTS"], FLAGS.workdir, seeds=seeds)
+    return ablation.run(
+        CONFIG.value,
+        names["VARIANTS"],
+        FLAGS.workdir,
+        seeds=seeds,
+        num_glimpses=FLAGS.num_glimpses,
+    )
 
 
 if __name__ == "__main__":

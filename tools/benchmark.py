@@ -14,6 +14,7 @@ too.
 """
 
 import pathlib
+import sys
 
 from absl import flags
 from ml_collections import config_flags
@@ -57,12 +58,13 @@ def main(arguments):
         )
         return
     timed = FLAGS.start and not FLAGS.image_size
+    # The command line as it was rewritten: the config's file and its overrides.
+    configured = [word for word in sys.argv[1:] if word.startswith("--config")]
     benchmark.run(
         CONFIG.value,
         image_size=command.integers(FLAGS.image_size, "image_size", count=2),
         retina=FLAGS.retina,
-        start_command=str(ROOT / "train.py") if timed else None,
-        config_file=config_flags.get_config_filename(FLAGS["config"]),
+        start_command=[str(ROOT / "train.py"), *configured] if timed else None,
         repeats=FLAGS.repeats,
         output=FLAGS.json,
     )

@@ -21,6 +21,7 @@ flags.DEFINE_string("output", None, "CSV file; default the terminal.")
 flags.DEFINE_string("policy", None, "Policy that looks; default the family's.")
 flags.DEFINE_integer("num_glimpses", None, "Default as trained.", lower_bound=1)
 flags.DEFINE_float("stop_epsilon", None, "How sure is sure enough to stop looking.")
+flags.DEFINE_bool("xla", False, "Compile with XLA: slower to start, then faster.")
 flags.DEFINE_integer("batch_size", 64, "Images at a time.", lower_bound=1)
 flags.DEFINE_string("shard", "0/1", "I/N: part I, from 0, of N equal parts.")
 flags.DEFINE_string("datapath", None, "One more image or folder.")
@@ -38,6 +39,7 @@ def main(arguments):
         num_glimpses=FLAGS.num_glimpses,
         stop_epsilon=FLAGS.stop_epsilon,
         batch_size=FLAGS.batch_size,
+        xla=FLAGS.xla,
         checkpoint=FLAGS.checkpoint,
     )
 

@@ -30,11 +30,16 @@ flags.DEFINE_string("objective", "val_accuracy", "Log of an epoch that decides."
 flags.DEFINE_string("training_phase", None, "Phase to search for, of several.")
 flags.DEFINE_integer("seed", 0, "Seed of the search.")
 
+SHORT_NAMES = {
+    "datapath": "data.datapath",
+    "pretrain_checkpoint": "train.pretrain_checkpoint",
+}
+
 
 def rewrite(argv):
     """Turns the short names into overrides of the config, and chooses its file."""
     argv = command.choose_base(argv, "space", "SPACE", EXAMPLES, ROOT)
-    return command.expand_short_names(argv, {"datapath": "data.datapath"})
+    return command.expand_short_names(argv, SHORT_NAMES)
 
 
 def main(arguments):

@@ -351,10 +351,20 @@ def decode_image(content, name, size, channels):
     import PIL
     from PIL import Image, ImageOps
 
+    limit = os.environ.get("RAM_TF_MAX_PIXELS")
+    if limit:
+        if not limit.isdecimal():
+            raise InputError(f"RAM_TF_MAX_PIXELS is {limit!r}, expected a number.")
+        Image.MAX_IMAGE_PIXELS = int(limit)
     try:
         with Image.open(io.BytesIO(content)) as image:
             image.load()
             image = _to_mode(ImageOps.exif_transpose(image), channels)
+    except Image.DecompressionBombError as error:
+        raise InputError(
+            f"The image '{name}' has more pixels than Pillow decodes of a file that "
+            f"may be a trap ({error}). Raise the limit: RAM_TF_MAX_PIXELS=N."
+        ) from error
     except PIL.UnidentifiedImageError as error:
         raise InputError(
             f"The image '{name}' cannot be decoded: no known format. "

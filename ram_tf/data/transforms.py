@@ -181,18 +181,25 @@ class Clutter:
         choices = tf.constant([count, *(side - self.size + 1 for side in sides)])
         draws = tf.reshape(uniforms, (-1, self.num_pieces, 5))
         chosen = tf.cast(draws * tf.cast(choices, tf.float32), tf.int32)  # floor
-        source, cut, put = chosen[..., :1], chosen[..., 1:3], chosen[..., 3:]
-        span = tf.range(self.size)
-        within = tf.stack(tf.meshgrid(span, span, indexing="ij"), axis=-1)
+        source, cut, put = chosen[..., 0], chosen[..., 1:3], chosen[..., 3:]
+        image = tf.range(tf.shape(images)[0])[:, None]
+        pieces = tf.gather(_rows(self._tensor), self._pixels(self._tensor, source, cut))
+        places = self._pixels(images, image, put)[..., None]
+        strewn = tf.tensor_scatter_nd_max(_rows(images), places, pieces)
+        return tf.reshape(strewn, tf.shape(images))
 
-        def indices(first, starts):
-            pixels = starts[:, :, None, None] + within
-            first = tf.broadcast_to(first[:, :, None, None], tf.shape(pixels[..., :1]))
-            return tf.concat([first, pixels], axis=-1)
+    def _pixels(self, images, image, start):
+        """Where in `_rows(images)` the pixels of pieces are, `(B, pieces, s, s)`."""
+        height, width = images.shape[1:3]
+        image, start = tf.cast(image, tf.int64), tf.cast(start, tf.int64)
+        first = (image * height + start[..., 0]) * width + start[..., 1]
+        span = tf.range(self.size, dtype=tf.int64)
+        return first[..., None, None] + (span[:, None] * width + span)
 
-        pieces = tf.gather_nd(self._tensor, indices(source, cut))
-        image = tf.zeros_like(source) + tf.range(tf.shape(images)[0])[:, None, None]
-        return tf.tensor_scatter_nd_max(images, indices(image, put), pieces)
+
+def _rows(images):
+    """Returns `(pixels, channels)`."""
+    return tf.reshape(images, (-1, images.shape[-1]))
 
 
 @dataclasses.dataclass(frozen=True)

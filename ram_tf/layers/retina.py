@@ -135,7 +135,10 @@ class Retina(keras.layers.Layer):
         patches, inside = gather_patches(images, locations, side)
         patches = ops.cast(patches, "float32") * self._pixel_scale(images)
         patches = patches - self.pixel_mean / self.pixel_stddev
-        patches = ops.where(inside, patches, self._outside(patches, seed))
+        if self.padding == "zeros":  # A product: a choice takes twice as long.
+            patches = patches * ops.cast(inside, "float32")
+        else:
+            patches = ops.where(inside, patches, self._outside(patches, seed))
         reduced = reduce_patches(patches, self.size, self.reduction)
         return ops.cast(reduced, self.compute_dtype)
 
@@ -161,8 +164,6 @@ class Retina(keras.layers.Layer):
         return (1.0 / 255.0 if is_bytes else 1.0) / self.pixel_stddev
 
     def _outside(self, patches, seed):
-        if self.padding == "zeros":
-            return 0.0
         draw = {"uniform": random.uniform, "normal": random.normal}[self.padding]
         return draw(ops.shape(patches), random.fold_in(*seed))
 

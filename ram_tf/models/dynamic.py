@@ -17,23 +17,29 @@ class DynamicLooker:
     After each glimpse the images that may stop leave the batch, so that time follows
     the mean number of glimpses. An image's answer depends on nothing else in the batch.
 
+    XLA compiles for one size of the batch, some seconds each: under it the batch is
+    halved whenever half of it is enough, and the places that are left in it repeat an
+    image. Without XLA every image that stops leaves at once.
+
     Args:
         network: A built `AttentionModel` that says when to stop.
         policy: Where to look.
         num_glimpses: Int. The most glimpses of one image.
         epsilon: Float. See `AttentionModel.may_stop`.
+        xla: Boolean. Compile with XLA: for many batches of one size.
     """
 
-    def __init__(self, network, policy, num_glimpses, epsilon):
+    def __init__(self, network, policy, num_glimpses, epsilon, xla=False):
         network.check_glimpses(num_glimpses)
         self.network = network
         self.policy = policy
         self.num_glimpses = num_glimpses
         self.epsilon = epsilon
-        # Not compiled by XLA, which would do so anew for each number of images left.
-        self._begin = _AnyBatch(self._first)
-        self._step = _AnyBatch(self._look)
-        self._last = _AnyBatch(self._look_last)
+        self.xla = xla
+        compiled = _FixedBatch if xla else _AnyBatch
+        self._begin = compiled(self._first)
+        self._step = compiled(self._look)
+        self._last = compiled(self._look_last)
         self._keep = _AnyBatch(_keep)
 
     def __call__(self, images, seeds=None):
@@ -57,6 +63,8 @@ class DynamicLooker:
         elif seeds is None:
             seeds = np.zeros((batch_size, 2))
         going = np.arange(batch_size)
+        rows = np.arange(batch_size)  # Where in the batch those that go on are.
+        size = batch_size
         probabilities = np.zeros((batch_size, self.network.num_classes), "float32")
         taken = np.zeros(batch_size, "int64")
         locations = np.full((batch_size, self.num_glimpses, 2), np.nan, "float32")
@@ -67,20 +75,32 @@ class DynamicLooker:
         for step in range(self.num_glimpses):
             look = self._last if step == self.num_glimpses - 1 else self._step
             belief, stops, where, carried = look(carried, tf.constant(step))
-            locations[going, step] = where
-            stopped = np.asarray(stops)
-            probabilities[going[stopped]] = np.asarray(belief)[stopped]
+            locations[going, step] = np.asarray(where)[rows]
+            stopped = np.asarray(stops)[rows]
+            probabilities[going[stopped]] = np.asarray(belief)[rows[stopped]]
             taken[going[stopped]] = step + 1
             if stopped.all():
                 break
-            if stopped.any():
-                going = going[~stopped]
-                carried = self._keep(carried, tf.constant(np.flatnonzero(~stopped)))
+            going, rows = going[~stopped], rows[~stopped]
+            smaller = self._size_for(len(going), size)
+            if smaller < size:
+                size = smaller
+                filled = np.resize(rows, size)  # Repeats them.
+                carried = self._keep(carried, tf.constant(filled))
+                rows = np.arange(len(going))
         return {
             "probabilities": probabilities,
             "num_glimpses": taken,
             "locations": locations,
         }
+
+    def _size_for(self, count, size):
+        """The size of the batch that `count` images need, of `size` or less."""
+        if not self.xla:
+            return count
+        while (size + 1) // 2 >= count and size > 1:
+            size = (size + 1) // 2
+        return size
 
     def _first(self, context, seeds):
         network, num_glimpses = self.network, self.num_glimpses
@@ -128,29 +148,42 @@ class DynamicLooker:
         return belief, location, state, read, seeds
 
 
-class _AnyBatch:
-    """A `tf.function` traced once for batches of all sizes."""
+class _FixedBatch:
+    """A `tf.function` under XLA, compiled for each size of a batch."""
+
+    xla = True
 
     def __init__(self, function):
-        self._function = tf.function(function, autograph=False)
+        self._function = tf.function(function, autograph=False, jit_compile=self.xla)
         self._traced = {}
 
     def __call__(self, *arguments):
         # Looking a trace up in the `tf.function` takes longer than a small step.
         key = tuple(
-            None if leaf is None else (tuple(leaf.shape[1:]), leaf.dtype)
+            None if leaf is None else (self._shape(leaf), leaf.dtype)
             for leaf in keras.tree.flatten(arguments)
         )
         if key not in self._traced:
-            specs = keras.tree.map_structure(_any_batch_of, arguments)
+            specs = keras.tree.map_structure(self._spec, arguments)
             self._traced[key] = self._function.get_concrete_function(*specs)
         return self._traced[key](*arguments)
 
+    def _shape(self, tensor):
+        return tuple(tensor.shape)
 
-def _any_batch_of(tensor):
-    if tensor is None:
-        return None
-    return tf.TensorSpec([None, *tensor.shape[1:]][: tensor.shape.rank], tensor.dtype)
+    def _spec(self, tensor):
+        if tensor is None:
+            return None
+        return tf.TensorSpec(self._shape(tensor), tensor.dtype)
+
+
+class _AnyBatch(_FixedBatch):
+    """A `tf.function` traced once for batches of all sizes, without XLA."""
+
+    xla = False
+
+    def _shape(self, tensor):
+        return (None, *tensor.shape[1:])[: tensor.shape.rank]
 
 
 def _or_any(seeds):

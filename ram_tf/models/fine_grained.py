@@ -246,6 +246,9 @@ class FineGrained(_Looks):
     def overview(self, images):
         is_bytes = not keras.backend.is_float_dtype(images.dtype)
         pixels = ops.cast(images, "float32") * (1.0 / 255.0 if is_bytes else 1.0)
+        ratio, rest = divmod(pixels.shape[1], self.size)
+        if ratio and not rest:  # Several times as fast.
+            return ops.average_pool(pixels, ratio, ratio)
         return reduce_patches(pixels[:, None], self.size)[:, 0]
 
     def first_context(self, overview, training=False):

@@ -136,6 +136,9 @@ def _gather_grid(images, rows, columns):
     num, size = _shape(rows)[1:]
     rows = ops.clip(rows, 0, height - 1)
     columns = ops.clip(columns, 0, width - 1)
+    known = isinstance(height, int) and isinstance(width, int)
+    if known and height * width >= 2**31:
+        rows, columns = (ops.cast(index, "int64") for index in (rows, columns))
     index = rows[..., :, None] * width + columns[..., None, :]
     pixels = tf.gather(
         ops.reshape(images, (batch, height * width, channels)),

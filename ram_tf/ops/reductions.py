@@ -63,9 +63,16 @@ def reduce_patches(patches, size, method="average"):
     side = patches.shape[2]
     if side == size:
         return patches
+    batch, num, _, _, channels = ops.shape(patches)
+    if method == "average" and size % side == 0:
+        ratio = size // side
+        blocks = ops.broadcast_to(
+            patches[:, :, :, None, :, None],
+            (batch, num, side, ratio, side, ratio, channels),
+        )
+        return ops.reshape(blocks, (batch, num, size, size, channels))
     if method == "average" and side % size == 0:
         ratio = side // size
-        batch, num, _, _, channels = ops.shape(patches)
         blocks = ops.reshape(patches, (batch, num, size, ratio, size, ratio, channels))
         return ops.mean(blocks, axis=(3, 5))
     matrix = ops.cast(reduction_matrix(side, size, method), patches.dtype)

@@ -10,13 +10,24 @@ from ram_tf.policies.policy import Policy
 
 @dataclasses.dataclass(frozen=True)
 class RandomPolicy(Policy):
-    """Looks at places drawn uniformly from the centred `fraction` of the image."""
+    """Looks at places drawn uniformly.
 
-    fraction: float = 1.0
+    Args:
+        first_fraction: Float in [0, 1]. The first glimpse is drawn from this centred
+            fraction of the image, as that of the policy it is compared with.
+        first_location: (x, y) or `None`. A fixed first glimpse instead.
+    """
+
+    first_fraction: float = 1.0
+    first_location: tuple | None = None
 
     def plan(self, network, context, state, num_glimpses, seed):
         batch_size = ops.shape(state["hidden"])[0]
-        return uniform_locations((batch_size, num_glimpses), seed, self.fraction)
+        places = uniform_locations((batch_size, num_glimpses), seed)
+        first = self.first_fraction * places[:, :1]
+        if self.first_location is not None:
+            first = ops.zeros_like(first) + ops.convert_to_tensor(self.first_location)
+        return ops.concatenate([first, places[:, 1:]], axis=1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -211,6 +211,7 @@ class Checkpointing(keras.callbacks.Callback):
         trainer = self.model
         load_weights(trainer.network, path)
         load_optimizer(trainer.optimizer, path)
+        trainer.steps.assign(state["step"])
         for variable, value in zip(trainer.metrics_variables, state["metrics"]):
             variable.assign(value)
         self.report(

@@ -42,7 +42,7 @@ class Loop:
         """Trains until `epochs` are done or `trainer.stop_training` is set.
 
         Callbacks may move the start: after `on_train_begin`, training goes on from the
-        optimizer's step counter, and metrics are kept if that is inside an epoch.
+        trainer's step counter, and metrics are kept if that is inside an epoch.
 
         Args:
             batches: `(start_step=, num_steps=, share=) -> tf.data.Dataset`, a
@@ -61,6 +61,13 @@ class Loop:
             epochs=epochs,
             steps=steps_per_epoch,
         )
+        try:
+            self._train(batches, epochs, steps_per_epoch, callbacks, validation)
+        finally:
+            callbacks.on_train_end()
+
+    def _train(self, batches, epochs, steps_per_epoch, callbacks, validation):
+        trainer = self.trainer
         callbacks.on_train_begin()
         step, last = trainer.step, epochs * steps_per_epoch
         check_alike(self.strategy, step)
@@ -80,7 +87,6 @@ class Loop:
                 results = self.evaluate(validation)
                 logs |= {f"val_{name}": value for name, value in results.items()}
             callbacks.on_epoch_end(epoch, logs)
-        callbacks.on_train_end()
 
     def evaluate(self, batches):
         """Returns the trainer's metrics over batches of `(images, labels, weights)`.

@@ -66,6 +66,15 @@ class Trainer(keras.Model):
             compiled = functools.partial(tf.function, jit_compile=True, autograph=False)
             self._compiled_gradients = compiled(self._gradients)
             self._compiled_rollout = compiled(self._test_rollout)
+        # The optimizer's own count leaves out what a loss scale skipped.
+        self.steps = self.add_weight(
+            name="steps",
+            shape=(),
+            initializer="zeros",
+            dtype="int64",
+            trainable=False,
+            aggregation="only_first_replica",
+        )
         self.built = True
 
     @property
@@ -76,7 +85,7 @@ class Trainer(keras.Model):
     def step(self):
         """Number of training steps done."""
         # A mirrored variable is no number, but becomes a tensor.
-        return int(tf.convert_to_tensor(self.optimizer.iterations.value))
+        return int(tf.convert_to_tensor(self.steps.value))
 
     def call(self, images, training=False, seed=None):
         return self.looker(
@@ -89,7 +98,7 @@ class Trainer(keras.Model):
 
     def train_step(self, data):
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
-        seed = self._step_seed(self.optimizer.iterations)
+        seed = self._step_seed(self.steps)
         context = self.looker.prepare(images, training=True)
         context, labels = repeat_examples(self.mc_samples, context, labels)
         scale = self.optimizer.scale_loss(tf.ones(()))
@@ -98,6 +107,7 @@ class Trainer(keras.Model):
         )
         gradients = clip_global_norm(gradients, self.clip_norm, scale)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
+        self.steps.assign_add(1)
         return self._update_metrics(terms, ops.softmax(logits), labels)
 
     def test_step(self, data):

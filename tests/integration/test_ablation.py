@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -54,18 +55,31 @@ def test_variants_name_the_config_that_they_vary(
     assert "mean" not in restored.policies
 
 
-def test_variants_go_on_where_they_stopped(trained_variants, succeed, tiny_active):
-    before = (trained_variants / "comparison.csv").read_text()
+def test_variants_go_on_where_they_stopped_and_look_longer(
+    trained_variants, succeed, tiny_active, tmp_path
+):
+    workdir = tmp_path / "variants"
+    shutil.copytree(trained_variants, workdir)
     result = succeed(
         "tools/ablate.py",
         f"--config={tiny_active}",
         f"--variants={trained_variants.parent / 'variants.py'}",
-        f"--workdir={trained_variants}",
+        f"--workdir={workdir}",
         "--config.train.epochs=2",
         "--seeds=0,1",
+        "--num_glimpses=5",
     )
     assert "Epoch" not in result.out  # All were trained.
-    assert (trained_variants / "comparison.csv").read_text() == before
+    before = (trained_variants / "comparison.csv").read_text()
+    assert (workdir / "comparison.csv").read_text() == before
+    with (
+        np.load(workdir / "glimpses.npz") as longer,
+        np.load(trained_variants / "glimpses.npz") as trained_with,
+    ):
+        assert longer["both y"].shape == (2, 5)
+        np.testing.assert_allclose(
+            longer["both y"][:, 0], trained_with["both y"][:, 0], atol=0.05
+        )
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Stopped anywhere and started again, a run ends with the same numbers."""
 
+import json
 import os
 import shutil
 import signal
@@ -137,6 +138,25 @@ def test_a_changed_config_is_refused_with_the_keys_that_differ(
     assert "model.core.units was 16, is 32" in line
     assert "train.learning_rate was 0.001, is 0.5" in line
     assert "--overwrite" in line and "train.epochs" not in line
+
+
+def test_what_the_final_test_alone_reads_may_change_until_it_is_done(
+    tiny_config, trained, succeed, refuse, tmp_path
+):
+    workdir = tmp_path / "run"
+    shutil.copytree(trained, workdir)
+    command = (
+        "train.py",
+        f"--config={tiny_config}",
+        f"--workdir={workdir}",
+        "--config.eval.mc_samples=3",
+    )
+    assert "eval.mc_samples was 2, is 3" in refuse(*command)
+    (workdir / "results.json").unlink()
+    result = succeed(*command)
+    assert "Epoch" not in result.out and "3 sample(s) averaged" in result.out
+    config = json.loads((workdir / "config.json").read_text())
+    assert config["eval"]["mc_samples"] == 3
 
 
 def test_without_a_whole_checkpoint_a_run_stops_in_one_line(

@@ -1,0 +1,30 @@
+"""RAM on CIFAR-10: 6 glimpses of 8x8 pixels at one scale, an LSTM core.
+
+Mnih et al. 2014, arXiv 1406.6247, on photographs of 32x32 pixels. Training images are
+cropped, mirrored and changed in colour.
+
+Command: python train.py --config=configs/ram_cifar10.py --datapath=DIR
+Not run yet.
+"""
+
+import ram_mnist
+from ml_collections import config_dict
+
+
+def get_config():
+    config = ram_mnist.get_config()
+    config.data = config_dict.ConfigDict(
+        {
+            "name": "cifar10",
+            "datapath": config_dict.placeholder(str),
+            "validation_fraction": 0.1,
+            "seed": 0,
+            "augment": True,
+        }
+    )
+    config.model.retina.pixel_mean = 0.47
+    config.model.retina.pixel_stddev = 0.25
+    config.model.core.kind = "lstm"
+    config.policy.first_fraction = 0.7
+    config.train.epochs = 60
+    return config
