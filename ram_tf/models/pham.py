@@ -218,9 +218,7 @@ class PHAM(AttentionModel):
         batch_size, steps, units = ops.shape(hidden)
         classified = hidden
         if training and self.classifier.trainable and self.dropout:
-            classified = tf.nn.experimental.stateless_dropout(
-                hidden, self.dropout, seed=random.fold_in(seed, -1)
-            )
+            classified = random.dropout(hidden, self.dropout, random.fold_in(seed, -1))
         logits = self.classifier(ops.reshape(classified, (-1, units)))
         read = {"logits": ops.reshape(logits, (batch_size, steps, self.num_classes))}
         if not imagine:
