@@ -7,21 +7,13 @@ Command: python train.py --config=configs/ram_cifar10.py --datapath=DIR
 Not run yet.
 """
 
+import pham_cifar10
 import ram_mnist
-from ml_collections import config_dict
 
 
 def get_config():
     config = ram_mnist.get_config()
-    config.data = config_dict.ConfigDict(
-        {
-            "name": "cifar10",
-            "datapath": config_dict.placeholder(str),
-            "validation_fraction": 0.1,
-            "seed": 0,
-            "augment": True,
-        }
-    )
+    config.data = pham_cifar10.get_config().data
     config.model.retina.pixel_mean = 0.47
     config.model.retina.pixel_stddev = 0.25
     config.model.core.kind = "lstm"

@@ -54,10 +54,8 @@ def run(main, *, rewrite=None, default_config=None, positional=None):
         tf.get_logger().setLevel("ERROR")  # No hints about retracing.
         status = main(arguments[1:])
     except Exception as error:
-        # TensorFlow may not be imported yet: its error goes by its name.
-        known = (InputError, OSError, MemoryError)
-        known = isinstance(error, known) or _is_out_of_memory(error)
-        if os.environ.get("RAM_TF_TRACEBACK") or not known:
+        expected = isinstance(error, (InputError, OSError)) or _is_out_of_memory(error)
+        if os.environ.get("RAM_TF_TRACEBACK") or not expected:
             raise
         name = pathlib.Path(sys.argv[0]).name
         print(f"{name}: error: {_describe(error)}", file=sys.stderr)
@@ -205,6 +203,7 @@ def _describe_config_error(error):
 
 
 def _is_out_of_memory(error):
+    # TensorFlow may not be imported: its error goes by its name.
     exhausted = type(error).__name__ == "ResourceExhaustedError"
     return exhausted or isinstance(error, MemoryError)
 

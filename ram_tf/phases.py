@@ -48,6 +48,8 @@ def _ram_policy(kind="gaussian", **options):
     """The policy to train with: the model's own, or a control that never learns."""
     if kind == "gaussian":
         return policies.GaussianPolicy(**options)
+    if kind == "random":
+        return _random_after_the_first(**options)
     return _control(kind, own="gaussian")
 
 
@@ -66,7 +68,7 @@ def _mean_policy(kind="gaussian", first_location=None, **unused):
 
 
 def _random_after_the_first(first_fraction=1.0, first_location=None, **unused):
-    """The random control, with the first glimpse of the policy that was trained."""
+    """Random places, but for a first glimpse that is drawn as the Gaussian policy's."""
     del unused
     return policies.RandomPolicy(first_fraction, first_location)
 

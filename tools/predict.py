@@ -23,7 +23,7 @@ flags.DEFINE_integer("num_glimpses", None, "Default as trained.", lower_bound=1)
 flags.DEFINE_float("stop_epsilon", None, "How sure is sure enough to stop looking.")
 flags.DEFINE_bool("xla", False, "Compile with XLA: slower to start, then faster.")
 flags.DEFINE_integer("batch_size", 64, "Images at a time.", lower_bound=1)
-flags.DEFINE_string("shard", "0/1", "I/N: part I, from 0, of N equal parts.")
+flags.DEFINE_string("shard", "0/1", "I/N: part I, from 0, of N parts.")
 flags.DEFINE_string("datapath", None, "One more image or folder.")
 
 

@@ -36,11 +36,10 @@ class DynamicLooker:
         self.num_glimpses = num_glimpses
         self.epsilon = epsilon
         self.xla = xla
-        compiled = _FixedBatch if xla else _AnyBatch
-        self._begin = compiled(self._first)
-        self._step = compiled(self._look)
-        self._last = compiled(self._look_last)
-        self._keep = _AnyBatch(_keep)
+        self._begin = _Traced(self._first, xla)
+        self._step = _Traced(self._look, xla)
+        self._last = _Traced(self._look_last, xla)
+        self._keep = _Traced(_keep)
 
     def __call__(self, images, seeds=None):
         """Looks at a batch of images.
@@ -148,13 +147,12 @@ class DynamicLooker:
         return belief, location, state, read, seeds
 
 
-class _FixedBatch:
-    """A `tf.function` under XLA, compiled for each size of a batch."""
+class _Traced:
+    """A `tf.function` traced once for batches of all sizes, or for each under XLA."""
 
-    xla = True
-
-    def __init__(self, function):
-        self._function = tf.function(function, autograph=False, jit_compile=self.xla)
+    def __init__(self, function, xla=False):
+        self._function = tf.function(function, autograph=False, jit_compile=xla)
+        self._any_size = not xla
         self._traced = {}
 
     def __call__(self, *arguments):
@@ -169,21 +167,13 @@ class _FixedBatch:
         return self._traced[key](*arguments)
 
     def _shape(self, tensor):
-        return tuple(tensor.shape)
+        shape = tuple(tensor.shape)
+        return (None, *shape[1:]) if shape and self._any_size else shape
 
     def _spec(self, tensor):
         if tensor is None:
             return None
         return tf.TensorSpec(self._shape(tensor), tensor.dtype)
-
-
-class _AnyBatch(_FixedBatch):
-    """A `tf.function` traced once for batches of all sizes, without XLA."""
-
-    xla = False
-
-    def _shape(self, tensor):
-        return (None, *tensor.shape[1:])[: tensor.shape.rank]
 
 
 def _or_any(seeds):
