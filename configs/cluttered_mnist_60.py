@@ -15,5 +15,5 @@ def get_config():
     config.data.name = "cluttered_mnist"
     with config.data.unlocked():
         config.data.update(config_dict.ConfigDict({"num_pieces": 4, "piece_size": 8}))
-    config.train.epochs = 75
+    config.train.epochs = 115
     return config

@@ -12,5 +12,5 @@ import cluttered_mnist_60
 def get_config():
     config = cluttered_mnist_60.get_config()
     config.train.num_glimpses = 4
-    config.train.epochs = 90
+    config.train.epochs = 170
     return config

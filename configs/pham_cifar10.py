@@ -46,4 +46,5 @@ def get_config():
     config.train.checkpoint_every_steps = 1000
     config.eval.batch_size = 50
     config.eval.seeds = 3
+    config.runtime.xla = True
     return config

@@ -50,6 +50,7 @@ def get_config():
                 "stddev": 0.1,
                 "hidden_units": 128,
                 "bound": "tanh",
+                "mean_scale": 1.0,
                 "detach_inputs": True,
             },
             "baseline": {

@@ -17,7 +17,12 @@ def get_config():
     config.data.canvas = (60, 60)
     config.model.retina.size = 12
     config.model.retina.num_scales = 3
+    config.model.retina.pixel_mean = 0.05
+    config.model.retina.pixel_stddev = 0.2
+    config.model.glimpse_network.glimpse_units = 256
+    config.model.glimpse_network.units = 512
     config.model.location.stddev = 0.05
+    config.model.location.mean_scale = 0.03
     config.policy.first_fraction = 0.5
-    config.train.epochs = 90
+    config.train.epochs = 115
     return config

@@ -11,5 +11,5 @@ import translated_mnist
 def get_config():
     config = translated_mnist.get_config()
     config.train.num_glimpses = 4
-    config.train.epochs = 100
+    config.train.epochs = 170
     return config

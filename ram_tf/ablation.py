@@ -1,7 +1,6 @@
 """Variants of one config, trained and compared."""
 
 import csv
-import functools
 import json
 import pathlib
 
@@ -54,7 +53,14 @@ def run(config, variants, workdir, *, seeds=(0,), num_glimpses=None, report=prin
         family = FAMILIES[own.family]
         last = experiment.phase_folder(folder, family.phases[-1], family)
         runs.setdefault(name, []).append(last)
-    rows = [_row(name, variants[name], folders) for name, folders in runs.items()]
+    by_glimpse = {
+        name: _accuracy_per_glimpse(num_glimpses, folders)
+        for name, folders in runs.items()
+    }
+    rows = [
+        _row(name, variants[name], folders, by_glimpse[name])
+        for name, folders in runs.items()
+    ]
     with whole_file(workdir / "comparison.csv") as file:
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")
         writer.writeheader()
@@ -63,15 +69,15 @@ def run(config, variants, workdir, *, seeds=(0,), num_glimpses=None, report=prin
         report(
             f"{row['variant']:24} test accuracy {100 * row['accuracy']:.2f} ± "
             f"{100 * row['std']:.2f} %, one sample {100 * row['one_sample']:.2f} %, "
+            f"{row['looks']} glimpses {100 * row['after_looks']:.2f} %, "
             f"{row['seconds']:.0f} s"
         )
-    glimpse_curves = functools.partial(_accuracy_per_glimpse, num_glimpses)
+    by_epoch = {name: _convergence(folders) for name, folders in runs.items()}
     pictures = (
-        ("convergence.png", _convergence, "epoch", "validation accuracy"),
-        ("glimpses.png", glimpse_curves, "glimpses", "test accuracy"),
+        ("convergence.png", by_epoch, "epoch", "validation accuracy"),
+        ("glimpses.png", by_glimpse, "glimpses", "test accuracy"),
     )
-    for picture, curve, x_label, y_label in pictures:
-        curves = {name: curve(folders) for name, folders in runs.items()}
+    for picture, curves, x_label, y_label in pictures:
         visualization.plot_lines(curves, workdir / picture, x_label, y_label)
     report(
         f"wrote {workdir}: comparison.csv, {', '.join(name for name, *_ in pictures)}"
@@ -83,7 +89,8 @@ def _results(folders):
     return [json.loads((folder / "results.json").read_text()) for folder in folders]
 
 
-def _row(name, overrides, folders):
+def _row(name, overrides, folders, by_glimpse):
+    looks, curves = by_glimpse
     results = _results(folders)
     tests = [result["test"] for result in results]
     accuracy = [test["accuracy"] for test in tests]
@@ -92,6 +99,8 @@ def _row(name, overrides, folders):
         "accuracy": np.mean(accuracy),
         "std": np.std(accuracy),
         "one_sample": np.mean([test["accuracy_one_sample"] for test in tests]),
+        "looks": int(looks[-1]),
+        "after_looks": np.mean([curve[-1] for curve in curves]),
         "seeds": len(folders),
         "seconds": np.mean([result["train_seconds"] for result in results]),
         "overrides": json.dumps(overrides),

@@ -144,4 +144,6 @@ def _describe_model(config, weights, stddev, num_scales, scale_factor):
             units=weights["sensor.fc3.weight"].shape[0],
         )
         model.core.units = units
-        model.location.update(hidden_units=hidden, stddev=stddev, bound="tanh")
+        model.location.update(
+            hidden_units=hidden, stddev=stddev, bound="tanh", mean_scale=1.0
+        )

@@ -159,10 +159,12 @@ def test_an_unknown_sampling_is_refused():
 
 @pytest.mark.parametrize("kernel_size", [(1, 1), (3, 3), (2, 2), (3, 2), (5, 7)])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_convolution_is_tensorflows(kernel_size, channels):
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2), (3, 1)])
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_a_convolution_is_tensorflows(kernel_size, channels, strides, padding):
     images = RNG.standard_normal((4, 6, 7, channels)).astype("float32")
     kernel = RNG.standard_normal((*kernel_size, channels, 5)).astype("float32")
-    expected = tf.nn.conv2d(images, kernel, 1, "VALID")
-    found = ops.valid_convolution(images, kernel)
+    expected = tf.nn.conv2d(images, kernel, strides, padding.upper())
+    found = ops.convolve(images, kernel, strides, padding)
     assert found.shape == expected.shape
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)

@@ -114,6 +114,7 @@ def test_one_image_and_one_place_need_no_special_case():
         (lambda: layers.GaussianLocation(stddev=0.0), "stddev"),
         (lambda: layers.GaussianLocation(stddev=-1.0), "stddev"),
         (lambda: layers.GaussianLocation(bound="wrap"), "bound"),
+        (lambda: layers.GaussianLocation(mean_scale=0.0), "mean_scale"),
     ],
 )
 def test_an_argument_that_cannot_be_used_is_named(make, name):
@@ -282,10 +283,11 @@ def test_the_same_seed_is_the_same_sample():
 
 
 @pytest.mark.parametrize(
-    ("bound", "expected"), [("tanh", math.tanh(3.0)), ("clip", 1.0)]
+    ("bound", "mean_scale", "expected"),
+    [("tanh", 1.0, math.tanh(3.0)), ("clip", 1.0, 1.0), ("clip", 0.2, 0.6)],
 )
-def test_the_mean_is_kept_in_the_image(bound, expected):
-    head = location_head(bound=bound)
+def test_the_mean_is_scaled_and_kept_in_the_image(bound, mean_scale, expected):
+    head = location_head(bound=bound, mean_scale=mean_scale)
     head.mean.kernel.assign(np.zeros((5, 2)))
     head.mean.bias.assign([3.0, -3.0])
     location, _ = head(hidden_states(1))

@@ -1,17 +1,18 @@
 import keras
 from keras import ops
 
+from ram_tf.layers.matmul_convolution import MatmulConvolution
+
 
 @keras.saving.register_keras_serializable(package="ram_tf")
 class ConvGlimpse(keras.layers.Layer):
     """Convolutional glimpse network: what was seen times where it was seen.
 
-    Three 3x3 convolutions and a dense layer read the glimpse, with its scales as
-    channels; a dense layer reads the location; the two are multiplied elementwise. All
-    have a ReLU.
+    3x3 convolutions and a dense layer read the glimpse, with its scales as channels; a
+    dense layer reads the location; the two are multiplied elementwise. All have a ReLU.
 
     Args:
-        filters: Sequence of three ints. Channels of the convolutions.
+        filters: Sequence of ints. Channels of the convolutions, three as published.
         units: Int. Width of the output.
         strides: Sequence of ints, those of the convolutions.
 
@@ -33,7 +34,7 @@ class ConvGlimpse(keras.layers.Layer):
         self.units = units
         self.strides = tuple(strides)
         self.convolutions = [
-            keras.layers.Conv2D(
+            MatmulConvolution(
                 channels,
                 3,
                 stride,

@@ -20,6 +20,9 @@ class GaussianLocation(keras.layers.Layer):
         hidden_units: Int or `None`. Width of a ReLU layer before the mean, none for the
             one-layer head.
         bound: `"tanh"` or `"clip"`. How the mean is kept in [-1, 1].
+        mean_scale: Float > 0. Factor of the mean, before its bound. An optimizer that
+            moves all weights alike, as Adam does, lets the mean of a head of scale 1
+            walk to the image's edges before there is anything to learn from.
         detach_inputs: Boolean. Stop the gradient at the input, as published.
         seed: Int or `None`. Seed of the layer's own random stream.
 
@@ -42,6 +45,7 @@ class GaussianLocation(keras.layers.Layer):
         stddev=0.1,
         hidden_units=None,
         bound="tanh",
+        mean_scale=1.0,
         detach_inputs=True,
         seed=None,
         dtype="float32",
@@ -54,9 +58,14 @@ class GaussianLocation(keras.layers.Layer):
             raise ValueError(
                 f"`bound` must be one of {sorted(BOUNDS)}. Received: {bound!r}."
             )
+        if mean_scale <= 0:
+            raise ValueError(
+                f"`mean_scale` must be positive. Received: mean_scale={mean_scale}."
+            )
         self.stddev = stddev
         self.hidden_units = hidden_units
         self.bound = bound
+        self.mean_scale = mean_scale
         self.detach_inputs = detach_inputs
         self.seed = seed
         self.seed_generator = random.ReplicaSeedGenerator(seed)
@@ -65,9 +74,7 @@ class GaussianLocation(keras.layers.Layer):
             self.hidden = keras.layers.Dense(
                 hidden_units, activation="relu", dtype=self.dtype_policy, name="hidden"
             )
-        self.mean = keras.layers.Dense(
-            2, activation=BOUNDS[bound], dtype=self.dtype_policy, name="mean"
-        )
+        self.mean = keras.layers.Dense(2, dtype=self.dtype_policy, name="mean")
 
     def build(self, input_shape):
         if self.hidden is not None:
@@ -78,7 +85,8 @@ class GaussianLocation(keras.layers.Layer):
 
     def call(self, hidden, training=False, seed=None, noise=None):
         x = ops.stop_gradient(hidden) if self.detach_inputs else hidden
-        mean = self.mean(x if self.hidden is None else self.hidden(x))
+        raw = self.mean(x if self.hidden is None else self.hidden(x))
+        mean = BOUNDS[self.bound](self.mean_scale * raw)
         location = mean
         if training:
             if noise is None:
@@ -97,6 +105,7 @@ class GaussianLocation(keras.layers.Layer):
             "stddev": self.stddev,
             "hidden_units": self.hidden_units,
             "bound": self.bound,
+            "mean_scale": self.mean_scale,
             "detach_inputs": self.detach_inputs,
             "seed": self.seed,
         }

@@ -1,6 +1,6 @@
 """Pure functions of tensors: no weights, no state."""
 
-from ram_tf.ops.convolutions import valid_convolution
+from ram_tf.ops.convolutions import convolve
 from ram_tf.ops.estimators import (
     normal_log_prob,
     repeat_examples,
@@ -29,6 +29,7 @@ __all__ = [
     "best_unseen",
     "box_sums",
     "clip_locations",
+    "convolve",
     "cut_patches",
     "expected_information_gain",
     "gather_boxes",
@@ -44,5 +45,4 @@ __all__ = [
     "score_function_loss",
     "standard_normals",
     "uniform_locations",
-    "valid_convolution",
 ]

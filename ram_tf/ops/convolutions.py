@@ -3,20 +3,35 @@
 from keras import ops
 
 
-def valid_convolution(images, kernel):
-    """Convolves without padding, at stride one.
+def convolve(images, kernel, strides=(1, 1), padding="valid"):
+    """Convolves images by one matrix product.
 
     Args:
         images: Tensor `(batch, height, width, channels)`.
         kernel: Tensor `(rows, columns, channels, filters)`.
+        strides: Tuple of two ints >= 1, down and across.
+        padding: `"valid"`, or `"same"` to pad with zeros, so that the result has one
+            place for every stride of pixels, rounded up.
 
     Returns:
-        Tensor `(batch, height - rows + 1, width - columns + 1, filters)`.
+        Tensor `(batch, rows out, columns out, filters)`.
     """
     rows, columns, _, filters = kernel.shape
-    height, width = images.shape[1] - rows + 1, images.shape[2] - columns + 1
+    if padding == "same":
+        margins = [
+            _margins(*of_axis)
+            for of_axis in zip(images.shape[1:3], (rows, columns), strides)
+        ]
+        images = ops.pad(images, ((0, 0), *margins, (0, 0)))
+    down, across = strides
+    height = (images.shape[1] - rows) // down + 1
+    width = (images.shape[2] - columns) // across + 1
     shifted = [
-        images[:, row : row + height, column : column + width]
+        images[
+            :,
+            row : row + down * (height - 1) + 1 : down,
+            column : column + across * (width - 1) + 1 : across,
+        ]
         for row in range(rows)
         for column in range(columns)
     ]
@@ -26,3 +41,9 @@ def valid_convolution(images, kernel):
         ops.reshape(kernel, (-1, filters)),
     )
     return ops.reshape(product, (-1, height, width, filters))
+
+
+def _margins(size, width, stride):
+    """Zeros before and after `size` pixels, the odd one after."""
+    missing = max((-(-size // stride) - 1) * stride + width - size, 0)
+    return missing // 2, missing - missing // 2

@@ -22,6 +22,8 @@ def test_variants_are_compared(trained_variants):
         accuracy = [test["accuracy"] for test in tests]
         assert float(row["accuracy"]) == pytest.approx(np.mean(accuracy))
         assert float(row["std"]) == pytest.approx(np.std(accuracy))
+        assert row["looks"] == "2"
+        assert float(row["after_looks"]) == pytest.approx(np.mean(accuracy))
         configs = [json.loads((run / "config.json").read_text()) for run in runs]
         assert [config["runtime"]["seed"] for config in configs] == [0, 1]
     assert json.loads(rows[1]["overrides"]) == {"phases.train.weights.uncertainty": 0.0}
@@ -70,10 +72,15 @@ def test_variants_go_on_where_they_stopped_and_look_longer(
         "--num_glimpses=5",
     )
     assert "Epoch" not in result.out  # All were trained.
-    before = (trained_variants / "comparison.csv").read_text()
-    assert (workdir / "comparison.csv").read_text() == before
+    row, *_ = read_rows(workdir / "comparison.csv")
+    before, *_ = read_rows(trained_variants / "comparison.csv")
+    same = set(row) - {"looks", "after_looks"}
+    assert {key: row[key] for key in same} == {key: before[key] for key in same}
+    assert row["looks"] == "5"
     with np.load(workdir / "glimpses.npz") as longer:
         assert longer["both y"].shape == (2, 5)
+        last = longer["both y"][:, -1].mean()
+        assert float(row["after_looks"]) == pytest.approx(last)
         folder = workdir / "both" / "seed_1"
         measured = trained.evaluate(
             folder,
