@@ -109,6 +109,7 @@ ACTIVE_RAM_PHASES = (
             "error_fit": 1.0,
             "uncertainty": 1e-3,
             "intrinsic_belief": 1e-2,
+            "early_classification": 1.0,
         },
         policies=RAM_POLICIES,
         watched="mean",

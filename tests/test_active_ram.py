@@ -75,6 +75,7 @@ def test_terms_by_hand():
         "error_fit": np.mean((fitted[0] - errors) ** 2),
         "uncertainty": 21.0,
         "intrinsic_belief": -np.mean(np.log([0.5, 0.25, 0.25])),
+        "early_classification": -np.log(0.7),
     }
     assert set(terms) == set(expected)
     for name, value in expected.items():

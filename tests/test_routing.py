@@ -19,6 +19,7 @@ ACTIVELY_TRAINS = {
     "error_fit": {"error_head"},
     "uncertainty": SEEING,
     "intrinsic_belief": SEEING,
+    "early_classification": SEEING,
 }
 GLIMPSE_NETWORKS = {
     "mlp": lambda: layers.MlpGlimpse(16, 16, 32),

@@ -12,7 +12,7 @@ FIT = "phases.train.weights.error_fit"
 VARIANTS = {
     "plain": {UNCERTAINTY: 0.0, BELIEF: 0.0, FIT: 0.0},
     "uncertainty": {UNCERTAINTY: 1e-3, BELIEF: 0.0},
-    "belief": {UNCERTAINTY: 0.0, BELIEF: 1e-2, FIT: 0.0},
-    "both": {UNCERTAINTY: 1e-3, BELIEF: 1e-2},
+    "belief": {UNCERTAINTY: 0.0, BELIEF: 1.3, FIT: 0.0},
+    "both": {UNCERTAINTY: 1e-3, BELIEF: 1.3},
     "fit_only": {UNCERTAINTY: 0.0, BELIEF: 0.0},
 }

@@ -20,9 +20,10 @@ def active_ram_objective(rollout, labels):
         Dictionary of `(batch,)` terms: those of `ram_objective`; `error_fit`, squared
         difference of predicted and true error of the probabilities, mean over glimpses
         and classes, which trains the error head alone; `uncertainty`, the predicted
-        error summed over glimpses and classes, which trains the rest; and
+        error summed over glimpses and classes, which trains the rest;
         `intrinsic_belief`, cross-entropy in nats of a uniform label after the last
-        glimpse.
+        glimpse; and `early_classification`, not published, the cross-entropy after the
+        glimpses before the last, their mean: what stops early should know early.
 
     Reference:
         Lu, 2019, *Recurrent Attention Model as Active Information Sampling*, NeurIPS
@@ -34,6 +35,12 @@ def active_ram_objective(rollout, labels):
     errors = ops.stop_gradient(ops.abs(right[:, None] - probabilities))
     fitted = rollout.extras["uncertainty_fitted"]
     uniform = ops.full_like(logits[:, -1], 1.0 / logits.shape[-1])
+    glimpses = logits.shape[1]
+    early = keras.losses.sparse_categorical_crossentropy(
+        ops.repeat(labels[:, None], glimpses - 1, axis=1),
+        logits[:, :-1],
+        from_logits=True,
+    )
     return {
         **ram_objective(rollout, labels),
         "error_fit": ops.mean(ops.square(fitted - errors), axis=(1, 2)),
@@ -41,4 +48,5 @@ def active_ram_objective(rollout, labels):
         "intrinsic_belief": keras.losses.categorical_crossentropy(
             uniform, logits[:, -1], from_logits=True
         ),
+        "early_classification": ops.sum(early, axis=1) / max(glimpses - 1, 1),
     }

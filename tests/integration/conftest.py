@@ -59,6 +59,7 @@ def get_config():
     weights.error_fit = 1.0
     weights.uncertainty = 1e-3
     weights.intrinsic_belief = 1e-2
+    weights.early_classification = 0.5
     return config
 """
 
