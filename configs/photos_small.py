@@ -76,8 +76,8 @@ def get_config():
             "attend": {
                 "weights": {"classification": 1.0, "baseline": 1.0, "reinforce": 1.0},
                 "epochs": 12,
-                "learning_rate": 1e-4,
-                "batch_size": config_dict.placeholder(int),
+                "learning_rate": 2e-4,
+                "batch_size": 64,
                 "monitor": "val_accuracy",
                 "pretrain_checkpoint": config_dict.placeholder(str),
             },

@@ -472,6 +472,7 @@ def _evaluation_call(trainer, policy, images):
             context,
             trainer.num_glimpses,
             seed=random.make_seed(0),
+            sense=trainer.sense,
         ).logits
 
     prepare = tf.function(trainer.looker.prepare)

@@ -183,6 +183,12 @@ CONTRACTS = {
         2 * (5 * 5 + 5),
         ("bfloat16", "bfloat16"),
     ),
+    "PoolingCell": Contract(
+        lambda: layers.PoolingCell(5),
+        (HIDDEN, [HIDDEN, HIDDEN]),
+        2 * (5 * 5 + 5),
+        ("bfloat16", "bfloat16", "bfloat16"),
+    ),
     "GaussianLocation": Contract(
         lambda: layers.GaussianLocation(0.2, hidden_units=4),
         (HIDDEN,),

@@ -202,6 +202,28 @@ def test_the_rectifier_core_runs_inside_a_keras_rnn():
     np.testing.assert_allclose(last, hidden, atol=1e-4)
 
 
+def test_the_pooling_core_keeps_what_it_has_seen_in_any_order():
+    sequence = np.abs(RNG.standard_normal((3, 4, 5))).astype("float32")
+    cell = layers.PoolingCell(6)
+    rnn = keras.layers.RNN(cell, return_sequences=True)
+    rnn(sequence)
+    randomize(cell)
+    outputs = np.asarray(rnn(sequence))
+    seen = relu(
+        sequence @ np.asarray(cell.input_map.kernel) + np.asarray(cell.input_map.bias)
+    )
+    expected = relu(
+        np.maximum.accumulate(seen, axis=1) @ np.asarray(cell.hidden_map.kernel)
+        + np.asarray(cell.hidden_map.bias)
+    )
+    assert expected[:, 0].any() and (expected[:, 0] != expected[:, -1]).any()
+    np.testing.assert_allclose(outputs, expected, atol=1e-4)
+    backwards = rnn(sequence[:, ::-1])
+    np.testing.assert_allclose(backwards[:, -1], outputs[:, -1], atol=1e-6)
+    again = rnn(np.concatenate([sequence, sequence], axis=1))
+    np.testing.assert_array_equal(again[:, 3:], np.repeat(again[:, 3:4], 5, axis=1))
+
+
 # Location
 
 

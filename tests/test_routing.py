@@ -29,6 +29,7 @@ CORES = {
     "rectifier": lambda: layers.RectifierCell(24),
     "lstm": lambda: keras.layers.LSTMCell(24),
     "gru": lambda: keras.layers.GRUCell(24),
+    "pooling": lambda: layers.PoolingCell(24),
 }
 RNG = np.random.default_rng(0)
 IMAGES = RNG.random((12, 13, 10, 1), "float32")

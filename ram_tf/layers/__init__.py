@@ -12,6 +12,7 @@ from ram_tf.layers.matmul_convolution import MatmulConvolution
 from ram_tf.layers.mlp_glimpse import MlpGlimpse
 from ram_tf.layers.partial_vae import PartialVae
 from ram_tf.layers.patch_encoder import PatchEncoder
+from ram_tf.layers.pooling_cell import PoolingCell
 from ram_tf.layers.posterior import Posterior
 from ram_tf.layers.rectifier_cell import RectifierCell
 from ram_tf.layers.recurrent_emission import RecurrentEmission
@@ -32,6 +33,7 @@ __all__ = [
     "MlpGlimpse",
     "PartialVae",
     "PatchEncoder",
+    "PoolingCell",
     "Posterior",
     "RectifierCell",
     "RecurrentEmission",

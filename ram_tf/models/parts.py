@@ -10,6 +10,7 @@ CORES = {
     "rectifier": layers.RectifierCell,
     "lstm": keras.layers.LSTMCell,
     "gru": keras.layers.GRUCell,
+    "pooling": layers.PoolingCell,
 }
 
 

@@ -18,6 +18,7 @@ def rollout(
     seed,
     training=False,
     reading=None,
+    sense=None,
 ):
     """Looks `num_glimpses` times at every image of a batch.
 
@@ -32,6 +33,7 @@ def rollout(
         seed: Int32 tensor `(2,)`, the source of all randomness of this rollout.
         training: Boolean, passed to the network's layers.
         reading: Dictionary of options for `network.read`, or `None`.
+        sense: What to call as `network.sense`, compiled for example, or `None`.
 
     Returns:
         A `Rollout`.
@@ -49,7 +51,7 @@ def rollout(
         def step(state, action, sense_seed, decide_seed):
             location = ops.stop_gradient(clip_locations(action))
             state = take_glimpse(
-                network, context, location, state, sense_seed, training
+                network, context, location, state, sense_seed, training, sense
             )
             choice = None
             if decide_seed is not None:
@@ -67,7 +69,7 @@ def rollout(
         )
     else:
         plan = clip_locations(plan)
-        features = _look(network, context, plan, seeds.sense[0], training)
+        features = _look(network, context, plan, seeds.sense[0], training, sense)
         locations, states, choices = [], [], []
         for index in range(num_glimpses):
             place = min(index, plan.shape[1] - 1)
@@ -111,9 +113,9 @@ def next_choice(network, policy, context, state, plan, step, seed):
     return Choice(tf.gather(plan, following, axis=1, batch_dims=1))
 
 
-def take_glimpse(network, context, location, state, seed, training=False):
+def take_glimpse(network, context, location, state, seed, training=False, sense=None):
     """Looks once at each image: the state after a glimpse at `(batch, 2)`."""
-    features = _look(network, context, location[:, None], seed, training)
+    features = _look(network, context, location[:, None], seed, training, sense)
     return network.integrate(_at_step(features, 0), location, state, training=training)
 
 
@@ -158,8 +160,8 @@ def _loop(step, state, action, sense_seeds, decide_seeds):
     return [*locations, *last[0]], [*states, *last[1]], [*choices, *last[2]]
 
 
-def _look(network, context, locations, seed, training):
-    glimpses = network.sense(context, locations, seed=seed)
+def _look(network, context, locations, seed, training, sense=None):
+    glimpses = (sense or network.sense)(context, locations, seed=seed)
     return network.encode(glimpses, locations, training=training)
 
 

@@ -63,12 +63,13 @@ class Trainer(keras.Model):
         self.trackers = {name: keras.metrics.Mean(name) for name in names}
         self._compiled_gradients = self._gradients
         self._compiled_rollout = self._test_rollout
+        self.sense = self.looker.sense
         compiled = functools.partial(tf.function, jit_compile=True, autograph=False)
         if xla:
             self._compiled_gradients = compiled(self._gradients)
             self._compiled_rollout = compiled(self._test_rollout)
         else:
-            self.looker.sense = compiled(self.looker.sense)
+            self.sense = compiled(self.sense)
         # The optimizer's own count leaves out what a loss scale skipped.
         self.steps = self.add_weight(
             name="steps",
@@ -143,6 +144,7 @@ class Trainer(keras.Model):
                 seed=seed,
                 training=True,
                 reading=self.phase.reading,
+                sense=self.sense,
             )
             terms = self.phase.objective(result, labels)
             loss = mean_over_global_batch(self._weighted(terms))
@@ -163,6 +165,7 @@ class Trainer(keras.Model):
             self.num_glimpses,
             seed=seed,
             reading=self.phase.reading,
+            sense=self.sense,
         )
         return self.phase.objective(result, labels), result.logits[:, -1]
 
