@@ -19,8 +19,9 @@ difference of +3.8 ± 3.0 points, not told apart; chance is 12.5 %. One fold's t
 trained for 529 + 230 s (median, two other processes running). With batches of 32 and a
 step of 1e-4 in the second phase it was 23.8 against 25.0 %, -1.2 ± 2.6 points, and
 229 + 96 s. Squares of 192 pixels: their half and their quarter, 96 and 48, become the
-backbone's 96 by whole numbers. Squares of 256 gave -4.1 ± 2.6 points. Without smaller squares and with 60 epochs the backbone learned its 205
-photographs by heart (accuracy 100 %, 18 % in validation).
+backbone's 96 by whole numbers. Squares of 256 gave -4.1 ± 2.6 points. Without smaller
+squares and with 60 epochs the backbone learned its 205 photographs by heart (accuracy
+100 %, 18 % in validation).
 """
 
 import ram_digits

@@ -51,6 +51,7 @@ def config(root, tmp_path_factory):
         config.model.emission.units = 4
         config.phases.pretrain.epochs = 1
         config.phases.attend.epochs = 1
+        config.phases.attend.batch_size = 4
         config.train.num_glimpses = 2
         config.train.batch_size = 4
         config.train.picture_every_epochs = 1

@@ -199,7 +199,8 @@ class Dataset:
         if not steps:
             raise InputError(
                 f"A batch of {batch_size} is larger than {self.name}'s "
-                f"{len(self.train)} training images. Lower `train.batch_size`."
+                f"{len(self.train)} training images. Lower `train.batch_size`, "
+                "or `phases.<phase>.batch_size` where the phase has its own."
             )
         return steps
 

@@ -23,6 +23,7 @@ def get_config():
     config.model.emission.units = 8
     config.phases.pretrain.epochs = 1
     config.phases.attend.epochs = 1
+    config.phases.attend.batch_size = 4
     config.train.num_glimpses = 2
     config.train.batch_size = 4
     config.train.checkpoint_every_steps = 1
