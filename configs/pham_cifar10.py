@@ -18,7 +18,7 @@ def get_config():
             "datapath": config_dict.placeholder(str),
             "validation_fraction": 0.1,
             "seed": 0,
-            "augment": True,
+            "augment": ("crop", "flip", "color"),
         }
     )
     config.model.glimpse_size = 8

@@ -46,6 +46,7 @@ def get_config():
         {
             "num_samples": 20,
             "sampling": "random",
+            "feature_noise": False,
             "first_location": config_dict.placeholder(tuple),
         }
     )

@@ -12,5 +12,5 @@ import pham_cifar10
 def get_config():
     config = pham_cifar10.get_config()
     config.data.name = "svhn"
-    config.data.augment = False
+    config.data.augment = ()
     return config

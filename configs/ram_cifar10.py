@@ -14,6 +14,7 @@ import ram_mnist
 def get_config():
     config = ram_mnist.get_config()
     config.data = pham_cifar10.get_config().data
+    config.data.augment = ("crop", "flip")
     config.model.retina.pixel_mean = 0.47
     config.model.retina.pixel_stddev = 0.25
     config.model.core.kind = "lstm"

@@ -117,9 +117,11 @@ ACTIVE_RAM_PHASES = (
 )
 
 
-def _plan_information_gain(**unused):
+def _plan_information_gain(feature_noise=False, **unused):
     del unused  # One sample, and always a random first cell.
-    return policies.PlannedAhead(policies.InformationGain(num_samples=1))
+    return policies.PlannedAhead(
+        policies.InformationGain(num_samples=1, feature_noise=feature_noise)
+    )
 
 
 def _one_sample(num_samples=None, **options):

@@ -354,12 +354,13 @@ def test_more_glimpses_than_cells_are_refused():
     [
         policies.InformationGain(num_samples=2),
         policies.InformationGain(num_samples=1, sampling="quasi"),
+        policies.InformationGain(num_samples=2, feature_noise=True),
         policies.Oracle(),
         policies.PlannedAhead(policies.InformationGain(num_samples=1)),
         policies.RandomCells(),
         policies.CentralCells(),
     ],
-    ids=["gain", "one sample", "oracle", "planned", "random", "center"],
+    ids=["gain", "one sample", "noisy", "oracle", "planned", "random", "center"],
 )
 def test_no_cell_is_looked_at_twice(policy):
     images = IMAGES[:, :, :6]
@@ -480,6 +481,44 @@ def test_the_oracles_gain_is_the_policys_if_it_imagines_the_truth(monkeypatch):
     oracle = look(network, policies.Oracle())
     np.testing.assert_array_equal(gain.locations, oracle.locations)
     np.testing.assert_allclose(gain.extras["gain"], oracle.extras["gain"], atol=1e-5)
+
+
+@pytest.mark.parametrize("channel_variance", [False, True])
+def test_features_are_drawn_from_the_decoders_likelihood(channel_variance):
+    network = make_network(channel_variance=channel_variance)
+    variance = np.linspace(0.25, 4.0, 6) if channel_variance else np.array(0.25)
+    network.partial_vae.log_variance.assign(np.log(variance))
+    means = np.broadcast_to(np.arange(CELLS)[:, None], (500, 4, CELLS, 6))
+    drawn = np.asarray(network.draw_features(means.astype("float32"), SEED))
+    np.testing.assert_allclose(drawn.mean(axis=(0, 1)), means[0, 0], atol=0.2)
+    residual = (drawn - means).reshape(-1, 6)
+    np.testing.assert_allclose(residual.var(axis=0), variance * np.ones(6), rtol=0.05)
+    # A server's examples have a seed each, and do not depend on their batch.
+    seeds = tf.stack([random.make_seed(number) for number in range(3)])
+    apart = network.draw_features(means[:3].astype("float32"), seeds)
+    alone = network.draw_features(means[2:3].astype("float32"), seeds[2:])
+    np.testing.assert_array_equal(apart[2:], alone)
+
+
+def test_the_noise_of_features_is_that_of_the_variance():
+    network = make_network()
+    plain, noisy = (
+        policies.InformationGain(num_samples=2, feature_noise=noise)
+        for noise in (False, True)
+    )
+    gain = look(network, plain, num_glimpses=2).extras["gain"]
+    assert not np.allclose(look(network, noisy, num_glimpses=2).extras["gain"], gain)
+    network.partial_vae.log_variance.assign(-60.0)
+    certain = look(network, noisy, num_glimpses=2).extras["gain"]
+    np.testing.assert_allclose(certain, gain, atol=1e-5)
+
+
+def test_training_and_evaluation_share_the_noise_of_features():
+    options = {"first_location": None, "feature_noise": True}
+    assert PHASES["third"].policy(**options).policy.feature_noise
+    assert PHASES["third"].evaluated(**options).feature_noise
+    assert PHASES["third"].policies["one_sample"](**options).feature_noise
+    assert not PHASES["third"].policy().policy.feature_noise  # As published.
 
 
 def test_the_gain_is_that_of_really_looking():

@@ -232,7 +232,7 @@ def photographs(
     *,
     validation_fraction=0.1,
     seed=0,
-    augment=True,
+    augment=("crop", "flip", "color"),
 ):
     """Reads a data set of small colour images through TensorFlow Datasets.
 
@@ -244,23 +244,37 @@ def photographs(
         datapath: As for `mnist`.
         validation_fraction: Float, share of the training images that validates.
         seed: Integer, chooses the validation images.
-        augment: Boolean. Whether training images are cropped, mirrored and changed in
-            colour at random, anew each epoch. Validation and test images never are.
+        augment: Names of what changes training images at random, anew each epoch:
+            `"crop"`, `"flip"`, `"color"`, or `True` for all of them. Validation and
+            test images never change.
 
     Returns:
         A `Dataset`.
     """
-    transforms = (RandomResizedCrop(), HorizontalFlip(), ColorJitter())
+    transforms = _augmentations(augment)
     arrays, class_names = load_tfds(tfds_name, datapath, (train_split, test_split))
     images, labels = arrays[train_split]
     train, validation = choose_validation(len(labels), validation_fraction, seed)
     return Dataset(
         name=name,
-        train=Split(images[train], labels[train], transforms if augment else ()),
+        train=Split(images[train], labels[train], transforms),
         validation=Split(images[validation], labels[validation]),
         test=Split(*arrays[test_split]),
         class_names=class_names,
     )
+
+
+def _augmentations(names):
+    """The transforms of these `AUGMENTATIONS`, in their own order."""
+    if isinstance(names, bool):
+        names = AUGMENTATIONS if names else ()
+    valid = isinstance(names, (tuple, list, dict))
+    if not valid or not set(names) <= set(AUGMENTATIONS):
+        raise InputError(
+            "`data.augment` must be True, False or some of "
+            f"{tuple(AUGMENTATIONS)}. Received: {names!r}."
+        )
+    return tuple(make() for name, make in AUGMENTATIONS.items() if name in names)
 
 
 def stanford_dogs(
@@ -306,6 +320,12 @@ def stanford_dogs(
     )
 
 
+AUGMENTATIONS = {
+    "crop": RandomResizedCrop,
+    "flip": HorizontalFlip,
+    "color": ColorJitter,
+}
+
 SOURCES = {
     "cifar10": functools.partial(photographs, "cifar10", "cifar10", "train", "test"),
     "cifar100": functools.partial(photographs, "cifar100", "cifar100", "train", "test"),
@@ -319,7 +339,7 @@ SOURCES = {
     "omniglot": omniglot,
     "stanford_dogs": stanford_dogs,
     "svhn": functools.partial(
-        photographs, "svhn", "svhn_cropped", "train+extra", "test", augment=False
+        photographs, "svhn", "svhn_cropped", "train+extra", "test", augment=()
     ),
     "synthetic": synthetic,
     "translated_mnist": translated_mnist,

@@ -316,7 +316,7 @@ class ColorJitter:
         if channels not in (1, 3):
             raise InputError(
                 f"Colours can change in images of 1 or 3 channels. Received: {channels}"
-                " channels. Use `data.augment=False`."
+                " channels. Leave `color` out of `data.augment`, or set it to False."
             )
         return height, width, channels
 

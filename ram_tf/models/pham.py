@@ -262,6 +262,21 @@ class PHAM(AttentionModel):
         """
         return self.partial_vae(hidden, noise)
 
+    def draw_features(self, imagined, seed):
+        """Draws features from the likelihood that `imagined` features are the means of.
+
+        Args:
+            imagined: Tensor `(batch, ..., feature_units)`.
+            seed: Int32 tensor `(2,)`, or `(batch, 2)`.
+
+        Returns:
+            A tensor like `imagined`.
+        """
+        # A shape of one, too, where all features share a variance.
+        variance = ops.exp(ops.reshape(self.partial_vae.log_variance, (-1,)))
+        noise = random.normal(ops.shape(imagined), seed)
+        return imagined + ops.cast(ops.sqrt(variance) * noise, imagined.dtype)
+
     def true_features(self, context):
         """Features of all cells as they are, `(batch, cells, feature_units)`."""
         batch_size = ops.shape(context["images"])[0]

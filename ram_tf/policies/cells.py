@@ -66,6 +66,9 @@ class InformationGain(Policy):
         num_samples: Int. Imagined images that the expectation is taken over.
         sampling: `"random"`, `"antithetic"` or `"quasi"`: how they are drawn, see
             `ops.standard_normals`.
+        feature_noise: Boolean. Draw the features of imagined cells from the decoder's
+            likelihood instead of taking its means, as published: nobody sees a mean,
+            and what the mean promises is less than what a glimpse tells.
         first_location: (x, y) or `None`. The first glimpse; `None` for a random cell.
 
     Reference:
@@ -74,6 +77,7 @@ class InformationGain(Policy):
 
     num_samples: int = 20
     sampling: str = "random"
+    feature_noise: bool = False
     first_location: tuple | None = None
     unroll = False
 
@@ -101,6 +105,8 @@ class InformationGain(Policy):
             (batch_size, self.num_samples, network.latent_units), seed
         )
         imagined = network.imagine(state["hidden"], noise)["imagined"]
+        if self.feature_noise:
+            imagined = network.draw_features(imagined, random.fold_in(seed, 0))
         return most_informative(network, state, imagined)
 
     def draw_noise(self, shape, seed):

@@ -8,6 +8,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from ram_tf.data import load
+from ram_tf.data.transforms import ColorJitter, HorizontalFlip, RandomResizedCrop
 from ram_tf.errors import InputError
 from tests.data.conftest import multiset, register
 
@@ -148,6 +149,18 @@ def test_augmentation_is_for_training_alone(archives):
 def test_svhn_can_be_augmented(archives):
     folder, _ = archives("svhn")
     assert load("svhn", folder, augment=True).train.transforms
+
+
+def test_augmentations_are_chosen_by_name(archives):
+    folder, expected = archives("cifar10")
+    data = load("cifar10", folder, augment=["flip"])
+    assert data.train.transforms == (HorizontalFlip(),)
+    both = load("cifar10", folder, augment=("color", "crop")).train.transforms
+    assert both == (RandomResizedCrop(), ColorJitter())  # In the order of `True`.
+    assert load("cifar10", folder, augment=()).train.transforms == ()
+    for wrong in ("flip", ("flip", "blur"), None):
+        with pytest.raises(InputError, match=r"`data\.augment` must be .* Received"):
+            load("cifar10", folder, augment=wrong)
 
 
 @pytest.mark.parametrize(
