@@ -132,13 +132,21 @@ def measure_export(folder, workdir, *, repeats=15, output=None, report=print):
 
 
 def measure_stopping(
-    workdir, epsilons, *, datapath=None, repeats=15, output=None, report=print
+    workdir,
+    epsilons,
+    *,
+    batch_size=512,
+    datapath=None,
+    repeats=15,
+    output=None,
+    report=print,
 ):
     """Measures what stopping early saves on a batch of test images.
 
     Args:
         workdir: Folder of a run of a family that knows when to stop.
         epsilons: Sequence of floats, see `AttentionModel.may_stop`.
+        batch_size: Int. Test images; all of them, if there are fewer.
         datapath: Where the data are, or `None`, as trained.
         repeats: Int, timed calls of which the median counts.
         output: Path of a JSON file or `None`.
@@ -152,7 +160,7 @@ def measure_stopping(
     network, policy = restored.network, restored.pick()
     num_glimpses = restored.config.train.num_glimpses
     dataset = experiment.load_data(restored.config, datapath)
-    images, _ = dataset.some("test", _STOPPING_BATCH)
+    images, _ = dataset.some("test", batch_size)
     images = tf.constant(images)
     xla = restored.config.runtime.xla
     look = _whole_rollout(restored, xla)
@@ -168,7 +176,7 @@ def measure_stopping(
         )
         report(
             f"  epsilon {epsilon:g}: {glimpses:.2f} of {num_glimpses} glimpses on "
-            f"average, {share:.2f} of the time of all"
+            f"average, {share:.2f} of the time of all, {len(images)} images at once"
         )
     if output:
         write_json(output, results)
@@ -193,7 +201,6 @@ def _whole_rollout(restored, xla):
     return look
 
 
-_STOPPING_BATCH = 512
 _MATMUL_SIDE = 2048
 
 

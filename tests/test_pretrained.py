@@ -48,6 +48,8 @@ def test_packaging_keeps_the_weights_and_forgets_the_place_and_the_optimizer(tmp
     shutil.copytree(pretrained.locate("packaged:ram_digits"), workdir)
     config = json.loads((workdir / "config.json").read_text())
     config["data"]["datapath"] = "/home/somebody/digits"
+    config["train"]["pretrain_checkpoint"] = "/home/somebody/run"
+    config["phases"]["train"]["pretrain_checkpoint"] = "/home/somebody/run"
     (workdir / "config.json").write_text(json.dumps(config))
     best = workdir / "checkpoints" / "best"
     state = json.loads((best / "state.json").read_text())

@@ -40,13 +40,15 @@ SHORT_NAMES = {"batch": "train.batch_size", "datapath": "data.datapath"}
 def main(arguments):
     from ram_tf import benchmark, experiment
 
-    experiment.prefer(CONFIG.value, config_flags.get_override_values(FLAGS["config"]))
+    overrides = config_flags.get_override_values(FLAGS["config"])
+    experiment.prefer(CONFIG.value, overrides)
     if (FLAGS.saved_model or FLAGS.stop_epsilon) and not FLAGS.workdir:
         raise InputError("--saved_model and --stop_epsilon need a run: give --workdir.")
     if FLAGS.stop_epsilon:
         benchmark.measure_stopping(
             FLAGS.workdir,
             [command.number(epsilon, "stop_epsilon") for epsilon in FLAGS.stop_epsilon],
+            batch_size=overrides.get("train.batch_size", 512),
             datapath=CONFIG.value.data.get("datapath"),
             repeats=FLAGS.repeats,
             output=FLAGS.json,

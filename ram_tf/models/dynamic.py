@@ -73,7 +73,8 @@ class DynamicLooker:
         )
         for step in range(self.num_glimpses):
             look = self._last if step == self.num_glimpses - 1 else self._step
-            belief, stops, where, carried = look(carried, tf.constant(step))
+            belief, stops, where, changed = look(carried, tf.constant(step))
+            carried = {**carried, **changed}
             locations[going, step] = np.asarray(where)[rows]
             stopped = np.asarray(stops)[rows]
             probabilities[going[stopped]] = np.asarray(belief)[rows[stopped]]
@@ -118,7 +119,7 @@ class DynamicLooker:
         }
 
     def _look(self, carried, step):
-        """Looks and decides: belief, whether it may stop, where it looked, the rest."""
+        """Looks and decides: belief, whether to stop, where it looked, what changed."""
         belief, location, state, read, seeds = self._see(carried, step)
         network, context = self.network, carried["context"]
         choice = next_choice(
@@ -129,12 +130,11 @@ class DynamicLooker:
         if doubt is None:
             raise InputError("nothing says when to stop looking: leave epsilon out.")
         stops = network.may_stop(belief, doubt[:, 0], self.epsilon)
-        carried = {**carried, "state": state, "action": choice.action}
-        return belief, stops, location, carried
+        return belief, stops, location, {"state": state, "action": choice.action}
 
     def _look_last(self, carried, step):
         belief, location, *_ = self._see(carried, step)
-        return belief, ops.ones_like(belief[:, 0], dtype="bool"), location, carried
+        return belief, ops.ones_like(belief[:, 0], dtype="bool"), location, {}
 
     def _see(self, carried, step):
         seeds = random.glimpse_seeds(_or_any(carried["seeds"]), step, self.num_glimpses)

@@ -58,7 +58,11 @@ def package(workdir, name, root=_HERE):
     except OSError as error:
         raise InputError(f"{workdir} is not the folder of a finished run.") from error
     state = read_state(best)
-    config["data"]["datapath"] = None  # Where the data were is nobody else's concern.
+    # Where the data were, and what it started from, is nobody else's concern.
+    config["data"]["datapath"] = None
+    for section in (config["train"], *config["phases"].values()):
+        if "pretrain_checkpoint" in section:
+            section["pretrain_checkpoint"] = None
     kept = folder / "checkpoints" / "best"
     shutil.rmtree(folder, ignore_errors=True)
     kept.mkdir(parents=True)

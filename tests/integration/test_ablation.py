@@ -165,6 +165,22 @@ def test_predicting_stops_when_it_is_sure(trained_variants, succeed, images, tmp
     assert max(looks["1000"]) == 3
 
 
+def test_what_stopping_saves_is_measured(trained_variants, succeed, tmp_path):
+    result = succeed(
+        "tools/benchmark.py",
+        f"--workdir={trained_variants / 'both' / 'seed_0'}",
+        "--stop_epsilon=0,1000",
+        "--batch=24",
+        "--repeats=3",
+        f"--json={tmp_path / 'stopping.json'}",
+    )
+    assert "24 images at once" in result.out
+    at_once, never = json.loads((tmp_path / "stopping.json").read_text())
+    assert at_once["epsilon"] == 0 and at_once["glimpses"] == 1
+    assert never["epsilon"] == 1000 and never["glimpses"] > 1
+    assert min(at_once["time_share"], never["time_share"]) > 0
+
+
 def test_a_model_that_does_not_know_when_to_stop_says_so(request, refuse, images):
     workdir = request.getfixturevalue("trained")
     line = refuse(
