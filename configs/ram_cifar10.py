@@ -1,7 +1,7 @@
 """RAM on CIFAR-10: 6 glimpses of 8x8 pixels at one scale, an LSTM core.
 
 Mnih et al. 2014, arXiv 1406.6247, on photographs of 32x32 pixels. Training images are
-cropped, mirrored and changed in colour.
+cropped and mirrored.
 
 Command: python train.py --config=configs/ram_cifar10.py --datapath=DIR
 Not run yet.
@@ -19,5 +19,6 @@ def get_config():
     config.model.retina.pixel_stddev = 0.25
     config.model.core.kind = "lstm"
     config.policy.first_fraction = 0.7
+    config.train.batch_size = 64
     config.train.epochs = 60
     return config

@@ -265,6 +265,10 @@ class PHAM(AttentionModel):
     def draw_features(self, imagined, seed):
         """Draws features from the likelihood that `imagined` features are the means of.
 
+        Each cell has noise of its own. One draw for all cells of an image ranks them
+        by what they promise alone, and then overlapping places are looked at in turn
+        (`configs/pham_cifar10_short.py`).
+
         Args:
             imagined: Tensor `(batch, ..., feature_units)`.
             seed: Int32 tensor `(2,)`, or `(batch, 2)`.
