@@ -267,9 +267,8 @@ def photographs(
 def _augmentations(names):
     """The transforms of these `AUGMENTATIONS`, in their own order."""
     if isinstance(names, bool):
-        names = AUGMENTATIONS if names else ()
-    valid = isinstance(names, (tuple, list, dict))
-    if not valid or not set(names) <= set(AUGMENTATIONS):
+        names = tuple(AUGMENTATIONS) if names else ()
+    if not isinstance(names, (tuple, list)) or not set(names) <= set(AUGMENTATIONS):
         raise InputError(
             "`data.augment` must be True, False or some of "
             f"{tuple(AUGMENTATIONS)}. Received: {names!r}."
