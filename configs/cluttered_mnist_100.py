@@ -14,5 +14,5 @@ def get_config():
     config.data.canvas = (100, 100)
     config.data.num_pieces = 8
     config.model.retina.num_scales = 4
-    config.train.epochs = 80
+    config.train.epochs = 45
     return config

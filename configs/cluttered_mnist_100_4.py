@@ -10,5 +10,5 @@ import cluttered_mnist_100
 def get_config():
     config = cluttered_mnist_100.get_config()
     config.train.num_glimpses = 4
-    config.train.epochs = 115
+    config.train.epochs = 50
     return config

@@ -6,14 +6,19 @@ Command: python train.py --config=configs/cluttered_mnist_60.py --datapath=DIR
 Not run yet.
 """
 
-import translated_mnist
-from ml_collections import config_dict
+import cluttered_mnist_60_4
 
 
 def get_config():
-    config = translated_mnist.get_config()
-    config.data.name = "cluttered_mnist"
-    with config.data.unlocked():
-        config.data.update(config_dict.ConfigDict({"num_pieces": 4, "piece_size": 8}))
-    config.train.epochs = 115
+    config = cluttered_mnist_60_4.get_config()
+    config.model.core.kind = "lstm"
+    config.phases.train.returns = "belief"
+    config.train.num_glimpses = 6
+    config.train.batch_size = 128
+    config.train.learning_rate = 2e-3
+    config.train.epochs = 60
+    # Matrix products in bfloat16 are quick outside XLA alone, where the processor has
+    # units for them (AMX).
+    config.runtime.mixed_precision = "mixed_bfloat16"
+    config.runtime.xla = False
     return config

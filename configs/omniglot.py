@@ -26,6 +26,7 @@ def get_config():
             "split_seed": 0,
         }
     )
+    config.phases.train.returns = "right_and_not_false_alarm"
     config.model.retina.size = 12
     config.model.retina.num_scales = 3
     config.model.location.stddev = 0.05

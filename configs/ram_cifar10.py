@@ -18,7 +18,13 @@ def get_config():
     config.model.retina.pixel_mean = 0.47
     config.model.retina.pixel_stddev = 0.25
     config.model.core.kind = "lstm"
+    config.model.location.stddev = 0.2
+    config.model.location.mean_scale = 0.03
+    config.phases.train.returns = "belief"
     config.policy.first_fraction = 0.7
-    config.train.batch_size = 64
-    config.train.epochs = 60
+    config.train.batch_size = 128
+    config.train.learning_rate = 2e-3
+    config.train.epochs = 40
+    config.runtime.mixed_precision = "mixed_bfloat16"  # As in `cluttered_mnist_60.py`.
+    config.runtime.xla = False
     return config

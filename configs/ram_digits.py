@@ -70,7 +70,8 @@ def get_config():
     config.phases = config_dict.ConfigDict(
         {
             "train": {
-                "weights": {"classification": 1.0, "baseline": 1.0, "reinforce": 1.0}
+                "weights": {"classification": 1.0, "baseline": 1.0, "reinforce": 1.0},
+                "returns": "right",
             }
         }
     )

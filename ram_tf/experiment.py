@@ -159,23 +159,25 @@ def phase_config(config, phase):
         raise InputError(f"the config has no section phases.{phase.name}.")
     content = copy.deepcopy(config)
     section = config.phases[phase.name]
+    own = ("weights", "returns") if phase.returns else ("weights",)
     for name, value in _plain(section).items():
         if name in phase.fixed:
             raise InputError(
                 f"phases.{phase.name}.{name} cannot be set: it is "
                 f"{phase.fixed[name]!r} in this phase."
             )
-        if name == "weights" or value is None:
+        if name in own or value is None:
             continue
         if name not in config.train:
             raise InputError(
                 f"phases.{phase.name}.{name} stands for no key of train: expected "
-                f"weights or one of {', '.join(sorted(config.train))}."
+                f"{', '.join(own)} or one of {', '.join(sorted(config.train))}."
             )
         content.train[name] = value
     content.train.update(phase.fixed)
     with content.unlocked():
-        content.phases = {phase.name: {"weights": _plain(section.weights)}}
+        kept = {key: value for key, value in _plain(section).items() if key in own}
+        content.phases = {phase.name: kept}
     return content
 
 
@@ -281,7 +283,7 @@ def build_trainer(config, phase, network):
     """Builds the trainer of one phase around a network."""
     return Trainer(
         network,
-        _weighted(phase, config),
+        _configured(phase, config),
         phase.policy(**_plain(config.policy)),
         config.train.num_glimpses,
         mc_samples=config.train.mc_samples,
@@ -590,7 +592,7 @@ def _check_phase(config, phase):
             f"eval.policies {tuple(evaluated)} must include 'learned', the policy that "
             "was trained with."
         )
-    weighted, train = _weighted(phase, config), config.train
+    weighted, train = _configured(phase, config), config.train
     make_optimizer(
         train.learning_rate, _plain(train.schedule), total_steps=1, steps_per_epoch=1
     )
@@ -625,9 +627,10 @@ def _monitored(train):
     return monitored
 
 
-def _weighted(phase, config):
-    """The phase with the config's weights of its terms."""
-    weights = _plain(config.phases[phase.name].weights)
+def _configured(phase, config):
+    """The phase with the config's weights of its terms, and its choice of returns."""
+    section = config.phases[phase.name]
+    weights = _plain(section.weights)
     # What a phase gives no weight is measured and not learned from.
     expected = {name for name, weight in phase.weights.items() if weight}
     if set(weights) != expected:
@@ -635,7 +638,18 @@ def _weighted(phase, config):
             f"phases.{phase.name}.weights has the terms {sorted(weights)}, expected "
             f"{sorted(expected)}."
         )
-    return dataclasses.replace(phase, weights={**phase.weights, **weights})
+    objective = phase.objective
+    if phase.returns:
+        chosen = section.get("returns") or next(iter(phase.returns))
+        if chosen not in phase.returns:
+            raise InputError(
+                f"phases.{phase.name}.returns is {chosen!r}, expected one of "
+                f"{', '.join(phase.returns)}."
+            )
+        objective = functools.partial(objective, returns=phase.returns[chosen])
+    return dataclasses.replace(
+        phase, weights={**phase.weights, **weights}, objective=objective
+    )
 
 
 def _check_numbers(config):

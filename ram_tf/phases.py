@@ -1,7 +1,6 @@
 """Phases of training, as data."""
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,6 +16,8 @@ class Phase:
         policy: Factory of the policy, called with the config's policy section.
         objective: `(rollout, labels) -> {name: per-example term}`.
         weights: One weight per term.
+        returns: What decisions are rewarded with, by name; the config chooses, and
+            without its word the first one counts. The objective takes it as `returns`.
         frozen: Attributes of the network that do not train.
         fixed: Keys of the config's `train` that have one value in this phase.
         starts_from: Name of the phase whose weights this one starts from, or `None`.
@@ -34,6 +35,7 @@ class Phase:
     policy: Callable[..., Any]
     objective: Callable[..., dict]
     weights: Mapping[str, float]
+    returns: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
     frozen: tuple[str, ...] = ()
     fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     starts_from: str | None = None
@@ -75,12 +77,15 @@ def _random_after_the_first(first_fraction=1.0, first_location=None, **unused):
 
 RAM_POLICIES = {"mean": _mean_policy, "random": _random_after_the_first}
 
+RAM_RETURNS = {"right": objectives.is_right, "belief": objectives.belief}
+
 RAM_PHASES = (
     Phase(
         name="train",
         policy=_ram_policy,
         objective=objectives.ram_objective,
         weights={"classification": 1.0, "baseline": 1.0, "reinforce": 1.0},
+        returns=RAM_RETURNS,
         reading={"classify_last": 1},
         policies=RAM_POLICIES,
         watched="mean",
@@ -90,9 +95,7 @@ RAM_PHASES = (
 OPEN_SET_PHASES = tuple(
     dataclasses.replace(
         phase,
-        objective=functools.partial(
-            objectives.ram_objective, returns=objectives.is_right_and_not_false_alarm
-        ),
+        returns={"right_and_not_false_alarm": objectives.is_right_and_not_false_alarm},
     )
     for phase in RAM_PHASES
 )
@@ -102,6 +105,7 @@ ACTIVE_RAM_PHASES = (
         name="train",
         policy=_ram_policy,
         objective=objectives.active_ram_objective,
+        returns=RAM_RETURNS,
         weights={
             "classification": 1.0,
             "baseline": 1.0,
@@ -210,6 +214,7 @@ FINE_GRAINED_PHASES = (
         policy=_context_policy,
         objective=objectives.ram_objective,
         weights={"classification": 1.0, "baseline": 1.0, "reinforce": 1.0},
+        returns=RAM_RETURNS,
         frozen=("resolutions",),
         starts_from="pretrain",
         reading={"classify_last": 1},

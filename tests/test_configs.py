@@ -4,10 +4,13 @@ import importlib.util
 import sys
 
 import keras_tuner
+import numpy as np
 import pytest
 
 from ram_tf import experiment
+from ram_tf.errors import InputError
 from ram_tf.families import FAMILIES
+from ram_tf.models import Rollout
 from ram_tf.training.optimizers import make_optimizer
 from tests.conftest import ROOT
 
@@ -76,3 +79,49 @@ def test_spaces_fit_their_configs(path, monkeypatch):
     assert parameters.space
     config = experiment.vary(base, overrides)
     assert experiment.build_network(config, (16, 16, 1), 5).count_params() > 0
+
+
+def _trained_phase(config, name):
+    phase = FAMILIES[config.family].phase(name)
+    own = experiment.phase_config(config, phase)
+    network = experiment.build_network(config, (48, 48, 3), 3)
+    return experiment.build_trainer(own, phase, network).phase
+
+
+@pytest.mark.parametrize(
+    ("chosen", "reward"),
+    [("right", [1.0, 0.0]), ("belief", [0.8, 0.3]), (None, [1, 0])],
+)
+def test_the_config_chooses_what_decisions_are_rewarded_with(
+    chosen, reward, monkeypatch
+):
+    config = load(ROOT / "configs" / "ram_digits.py", monkeypatch).get_config()
+    with config.unlocked():
+        del config.phases.train.returns
+        if chosen is not None:
+            config.phases.train.returns = chosen
+    rollout = Rollout(
+        locations=None,
+        hidden=None,
+        logits=np.log(np.float32([[[0.1, 0.8, 0.1]], [[0.3, 0.6, 0.1]]])),
+        actions=None,
+        log_probs=np.ones((2, 1), "float32"),
+        extras={"baselines": np.zeros((2, 1), "float32")},
+    )
+    terms = _trained_phase(config, "train").objective(rollout, np.array([1, 0]))
+    np.testing.assert_allclose(-terms["reinforce"], reward, rtol=1e-5)
+
+
+def test_an_unknown_return_is_refused_with_the_known_ones(monkeypatch):
+    config = load(ROOT / "configs" / "ram_digits.py", monkeypatch).get_config()
+    config.phases.train.returns = "money"
+    with pytest.raises(InputError, match="'money', expected one of right, belief"):
+        _trained_phase(config, "train")
+
+
+def test_a_phase_without_decisions_has_no_return_to_choose(monkeypatch):
+    config = load(ROOT / "configs" / "pham_digits.py", monkeypatch).get_config()
+    with config.unlocked():
+        config.phases.first.returns = "belief"
+    with pytest.raises(InputError, match="phases.first.returns stands for no key"):
+        _trained_phase(config, "first")

@@ -123,9 +123,24 @@ def test_the_baseline_passes_no_gradient():
 
 def test_the_return_of_an_open_set_by_hand():
     predictions = np.array([0, 1, 2, 0, 2])
+    logits = np.zeros((5, 4, 3), "float32")
+    logits[:, -1] = np.eye(3)[predictions]  # After the last glimpse alone.
     labels = np.array([0, 0, 2, 2, 1])
-    closed = objectives.is_right(predictions, labels, 3)
-    assert closed.numpy().tolist() == [1, 0, 1, 0, 0]
-    opened = objectives.is_right_and_not_false_alarm(predictions, labels, 3)
+    closed = objectives.is_right(logits, labels)
+    assert closed.numpy().tolist() == [[1], [0], [1], [0], [0]]
+    opened = objectives.is_right_and_not_false_alarm(logits, labels)
     # Unknown taken for known costs one; known taken for unknown is only wrong.
-    assert opened.numpy().tolist() == [1, 0, 1, -1, 0]
+    assert opened.numpy().tolist() == [[1], [0], [1], [-1], [0]]
+
+
+def test_the_belief_in_the_true_class_is_a_return_without_a_gradient():
+    logits = tf.random.stateless_normal((4, 5, 3), seed=(0, 1))
+    labels = np.array([0, 2, 1, 1])
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        found = objectives.belief(logits, labels)
+    exponentials = np.exp(logits[:, -1])
+    probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
+    expected = probabilities[np.arange(4), labels][:, None]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert tape.gradient(found, logits) is None

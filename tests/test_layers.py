@@ -143,10 +143,11 @@ def test_the_mlp_glimpse_network_adds_what_and_where():
     np.testing.assert_allclose(layer(glimpses, places), expected, atol=1e-4)
 
 
-def test_the_convolutional_glimpse_network_multiplies_what_and_where():
+@pytest.mark.parametrize("as_products", [True, False])
+def test_the_convolutional_glimpse_network_multiplies_what_and_where(as_products):
     glimpses = RNG.random((3, 2, 5, 5, 3), "float32")
     places = RNG.uniform(-1, 1, (3, 2)).astype("float32")
-    layer = layers.ConvGlimpse((4, 3, 2), 6)
+    layer = layers.ConvGlimpse((4, 3, 2), 6, as_products=as_products)
     layer(glimpses, places)
     randomize(layer)
     x = np.concatenate([glimpses[:, 0], glimpses[:, 1]], axis=-1)

@@ -66,6 +66,19 @@ def test_packaging_keeps_the_weights_and_forgets_the_place_and_the_optimizer(tmp
         np.testing.assert_array_equal(one, other)
 
 
+def test_half_the_bits_keep_the_weights_to_their_last_digits(tmp_path):
+    whole = pretrained.locate("packaged:ram_digits")
+    folder = pretrained.package(whole, "small", tmp_path, half=True)
+    weights = "checkpoints/best/model.weights.h5"
+    size, before = [(run / weights).stat().st_size for run in (folder, whole)]
+    assert size < 0.55 * before
+    before = trained.restore(whole).network
+    after = trained.restore(folder).network
+    for one, other in zip(before.weights, after.weights, strict=True):
+        assert other.dtype == "float32"
+        np.testing.assert_array_equal(np.asarray(one).astype("float16"), other)
+
+
 @pytest.mark.parametrize("name", ["", "..", "a/b", "/tmp/a"])
 def test_a_name_that_leads_elsewhere_is_refused(name, tmp_path):
     (tmp_path / "kept").mkdir()

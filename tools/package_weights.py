@@ -1,6 +1,6 @@
 """Keeps a run's best weights inside the package, under a name.
 
-python tools/package_weights.py --workdir=runs/ram_mnist --name=ram_mnist
+python tools/package_weights.py --workdir=runs/ram_mnist --name=ram_mnist [--half]
 """
 
 from absl import flags
@@ -10,12 +10,13 @@ from ram_tf import command
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of a finished run.", required=True)
 flags.DEFINE_string("name", None, "Name of the packaged model.", required=True)
+flags.DEFINE_bool("half", False, "Store the weights in 16 bits, half the size.")
 
 
 def main(arguments):
     from ram_tf import pretrained
 
-    folder = pretrained.package(FLAGS.workdir, FLAGS.name)
+    folder = pretrained.package(FLAGS.workdir, FLAGS.name, half=FLAGS.half)
     print(f"wrote {folder}: use it as --workdir={pretrained.PREFIX}{FLAGS.name}")
 
 

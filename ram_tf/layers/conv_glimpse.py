@@ -15,6 +15,8 @@ class ConvGlimpse(keras.layers.Layer):
         filters: Sequence of ints. Channels of the convolutions, three as published.
         units: Int. Width of the output.
         strides: Sequence of ints, those of the convolutions.
+        as_products: Boolean. Convolve by matrix products, for XLA on a CPU; false takes
+            `keras.layers.Conv2D`, faster than those elsewhere.
 
     Call arguments:
         glimpses: Tensor `(..., scales, size, size, channels)`.
@@ -28,13 +30,22 @@ class ConvGlimpse(keras.layers.Layer):
         network".
     """
 
-    def __init__(self, filters=(64, 64, 128), units=1024, strides=(1, 1, 1), **kwargs):
+    def __init__(
+        self,
+        filters=(64, 64, 128),
+        units=1024,
+        strides=(1, 1, 1),
+        as_products=True,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.filters = tuple(filters)
         self.units = units
         self.strides = tuple(strides)
+        self.as_products = as_products
+        convolution = MatmulConvolution if as_products else keras.layers.Conv2D
         self.convolutions = [
-            MatmulConvolution(
+            convolution(
                 channels,
                 3,
                 stride,
@@ -86,4 +97,5 @@ class ConvGlimpse(keras.layers.Layer):
             "filters": self.filters,
             "units": self.units,
             "strides": self.strides,
+            "as_products": self.as_products,
         }

@@ -7,10 +7,16 @@ from ram_tf.objectives.pham import (
     evidence_objective,
     joint_objective,
 )
-from ram_tf.objectives.ram import is_right, is_right_and_not_false_alarm, ram_objective
+from ram_tf.objectives.ram import (
+    belief,
+    is_right,
+    is_right_and_not_false_alarm,
+    ram_objective,
+)
 
 __all__ = [
     "active_ram_objective",
+    "belief",
     "classification_objective",
     "combination_objective",
     "evidence_objective",

@@ -1,10 +1,10 @@
 import keras
 from keras import ops
 
-from ram_tf.objectives.ram import ram_objective
+from ram_tf.objectives.ram import is_right, ram_objective
 
 
-def active_ram_objective(rollout, labels):
+def active_ram_objective(rollout, labels, returns=is_right):
     """RAM's hybrid loss and two objectives about the model's own uncertainty.
 
     All terms are those of one example and averaged over the batch, so that a weight
@@ -15,6 +15,7 @@ def active_ram_objective(rollout, labels):
         rollout: A `Rollout` with all logits, whose extras hold what `ActiveRAM.read`
             returns.
         labels: Int tensor `(batch,)`.
+        returns: As of `ram_objective`.
 
     Returns:
         Dictionary of `(batch,)` terms: those of `ram_objective`; `error_fit`, squared
@@ -42,7 +43,7 @@ def active_ram_objective(rollout, labels):
         from_logits=True,
     )
     return {
-        **ram_objective(rollout, labels),
+        **ram_objective(rollout, labels, returns),
         "error_fit": ops.mean(ops.square(fitted - errors), axis=(1, 2)),
         "uncertainty": ops.sum(rollout.extras["uncertainty"], axis=(1, 2)),
         "intrinsic_belief": keras.losses.categorical_crossentropy(

@@ -8,9 +8,11 @@ import pathlib
 import re
 import shutil
 
+import h5py
+
 from ram_tf.errors import InputError
 from ram_tf.files import write_json
-from ram_tf.training.checkpointing import WEIGHTS, read_state
+from ram_tf.training.checkpointing import WEIGHTS, digest_file, read_state
 
 PREFIX = "packaged:"
 _HERE = pathlib.Path(__file__).resolve().parent
@@ -36,13 +38,14 @@ def locate(workdir):
     return _HERE / name
 
 
-def package(workdir, name, root=_HERE):
+def package(workdir, name, root=_HERE, half=False):
     """Keeps the best weights of a finished run, with what is needed to use them.
 
     Args:
         workdir: Folder of a run of one phase.
         name: String of letters, digits and underscores, the packaged model's.
         root: Folder to put it in.
+        half: Boolean. Store the weights in float16; they are read back as float32.
 
     Returns:
         Path of its folder.
@@ -66,10 +69,30 @@ def package(workdir, name, root=_HERE):
     kept = folder / "checkpoints" / "best"
     shutil.rmtree(folder, ignore_errors=True)
     kept.mkdir(parents=True)
-    shutil.copy(best / WEIGHTS, kept)
+    if half:
+        _copy_as_half(best / WEIGHTS, kept / WEIGHTS)
+    else:
+        shutil.copy(best / WEIGHTS, kept)
     write_json(folder / "config.json", config)
     shutil.copy(workdir / "dataset.json", folder)
     shared = {key: state[key] for key in ("format_version", "step", "best")}
-    digests = {WEIGHTS: state["digests"][WEIGHTS]}
+    digests = {WEIGHTS: digest_file(kept / WEIGHTS)}
     write_json(kept / "state.json", {**shared, "digests": digests})
     return folder
+
+
+def _copy_as_half(weights, copy):
+    """Copies a file of weights, what is float32 in it as float16."""
+    with h5py.File(weights) as source, h5py.File(copy, "w") as target:
+
+        def write(path, item):
+            if isinstance(item, h5py.Dataset):
+                values = item[()]
+                values = values.astype("float16") if item.dtype == "float32" else values
+                target[path] = values
+            else:
+                target.require_group(path)
+            target[path].attrs.update(item.attrs)
+
+        source.visititems(write)
+        target.attrs.update(source.attrs)

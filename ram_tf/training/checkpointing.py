@@ -52,7 +52,7 @@ def save_checkpoint(folder, network, optimizer, state):
                     file[str(index)] = _read(variable)
         for name, file in files.items():
             (aside / name).write_bytes(file.getbuffer())
-        digests = {name: _digest(aside / name) for name in files}
+        digests = {name: digest_file(aside / name) for name in files}
         content = {"format_version": FORMAT_VERSION, "digests": digests, **state}
         (aside / STATE).write_text(json.dumps(content, indent=1))
         for file in aside.iterdir():
@@ -84,7 +84,9 @@ def read_state(folder):
     try:
         state = json.loads((folder / STATE).read_text())
         version, digests = state["format_version"], state["digests"]
-        damaged = [name for name in digests if _digest(folder / name) != digests[name]]
+        damaged = [
+            name for name in digests if digest_file(folder / name) != digests[name]
+        ]
     except (OSError, ValueError, KeyError) as error:
         raise DamagedCheckpoint(f"checkpoint {folder} is damaged: {error}") from error
     if damaged:
@@ -268,7 +270,7 @@ def _read(variable):
     return tf.convert_to_tensor(variable.value).numpy()
 
 
-def _digest(path):
+def digest_file(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
