@@ -3,7 +3,12 @@
 Mnih et al. 2014, arXiv 1406.6247, section 4.1.
 
 Command: python train.py --config=configs/cluttered_mnist_60.py --datapath=DIR
-Not run yet.
+Measured on one of two CPU cores, the other busy, 2,479 s of training: test error 4.12
++- 0.04 % (10 samples averaged, 3 evaluation seeds), 6.88 % with one sample. In training
+it has 6.5 % with one sample. Rewarded with being right, not with belief, it had 7.3 %
+in training at the end, and 13.0 instead of 11.6 % after 18 epochs. With four glimpses
+and nearly three times as many images (`cluttered_mnist_60_4.py`), each in less time, a
+rectifier core has 3.48 %: that many, in bfloat16, is what to try next.
 """
 
 import cluttered_mnist_60_4

@@ -6,7 +6,7 @@ import tensorflow as tf
 from keras import ops
 
 from ram_tf import metrics, random
-from ram_tf.models.rollout import rollout
+from ram_tf.models.rollout import compiled_sense, rollout
 from ram_tf.ops import repeat_examples
 
 _EXAMPLES_FOR_STATISTICS = 512
@@ -47,6 +47,7 @@ class Evaluator:
         self.stop_epsilons = tuple(stop_epsilons)
         self.unknown_class = unknown_class
         self.perturb = perturb
+        self._sense = network.sense if xla else compiled_sense(network)
         self._rollout = tf.function(self._run, jit_compile=xla, autograph=False)
         self._prepare = tf.function(self._inputs, autograph=False)
 
@@ -100,7 +101,12 @@ class Evaluator:
 
     def _run(self, context, seed):
         result = rollout(
-            self.network, self.policy, context, self.num_glimpses, seed=seed
+            self.network,
+            self.policy,
+            context,
+            self.num_glimpses,
+            seed=seed,
+            sense=self._sense,
         )
         copies = (-1, self.mc_samples)
 
