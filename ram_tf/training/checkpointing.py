@@ -271,6 +271,7 @@ def _read(variable):
 
 
 def digest_file(path):
+    """The SHA-256 of a file, in hexadecimal digits: what `state.json` keeps of it."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
