@@ -3,7 +3,7 @@
 Command: python train.py --config=configs/cluttered_mnist_100_4.py --datapath=DIR
 Measured on one of two CPU cores, the other busy, 1,672 s of training: test error 13.59
 +- 0.03 % (10 samples averaged, 3 evaluation seeds), 26.28 % with one sample. In
-training it has 27.2 % with one sample, which was still falling.
+training it has 27.2 % with one sample: it has not learned its images by heart.
 """
 
 import cluttered_mnist_100

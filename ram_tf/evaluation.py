@@ -24,7 +24,7 @@ class Evaluator:
         unknown_class: Int or `None`. The class of an open set that stands for all
             others, whose accuracy is told apart.
         perturb: Function `(images, seed) -> images` or `None`, applied to each batch.
-        xla: Boolean.
+        xla: Boolean. Compile all of it with XLA, else only what cuts glimpses.
     """
 
     def __init__(
