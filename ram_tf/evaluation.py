@@ -40,6 +40,8 @@ class Evaluator:
         xla=True,
     ):
         network.check_glimpses(num_glimpses)
+        for epsilon in stop_epsilons:
+            network.check_epsilon(epsilon)
         self.network = network
         self.policy = policy
         self.num_glimpses = num_glimpses

@@ -50,7 +50,8 @@ from ram_tf.training.trainer import Trainer
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
 _MONITORED_IMAGES = 256
 # Keys that may differ when a run goes on: the data may have moved, and what the final
-# test alone depends on may change until it is done, say because memory ran out there.
+# test depends on may change until it is done, say because memory ran out there. Batches
+# of another size also draw other noise in validation, which only estimates otherwise.
 _PLACES = ("data.datapath",)
 _TEST_ONLY = ("eval.batch_size", "eval.mc_samples", "eval.policies", "eval.seeds")
 _WRITTEN = (

@@ -110,6 +110,8 @@ class Served:
         mc_samples=1,
         stop_epsilon=None,
     ):
+        if stop_epsilon is not None:
+            network.check_epsilon(stop_epsilon)
         self.network = network
         self.policy = policy
         self.sampled = sampled

@@ -36,8 +36,8 @@ def import_ram(
     Args:
         checkpoint: Path of the `.pth.tar` file.
         workdir: Folder to write, which must not exist.
-        config: `ConfigDict` of RAM on MNIST; its model section becomes the published
-            one.
+        config: `ConfigDict` of RAM or active RAM on MNIST; what it says of the model
+            and of the first glimpse becomes what was published.
         stddev: Float. The policy's sigma, which the weights do not hold.
         num_scales: Int. Patches of a glimpse.
         scale_factor: Number. Ratio of the sides of neighbouring patches.
@@ -125,7 +125,7 @@ def _describe_model(config, weights, stddev, num_scales, scale_factor):
     size = round((inputs / num_scales) ** 0.5)
     if num_scales * size**2 != inputs:
         raise ValueError(f"{inputs} pixels are not {num_scales} square patch(es)")
-    model = config.model
+    model, policy = config.model, config.policy
     hidden = weights["locator.fc.weight"].shape[0] if two_layers else None
     with model.ignore_type():
         model.retina.update(
@@ -138,12 +138,20 @@ def _describe_model(config, weights, stddev, num_scales, scale_factor):
             pixel_mean=PIXEL_MEAN,
             pixel_stddev=PIXEL_STDDEV,
         )
-        model.glimpse_network.update(
-            glimpse_units=glimpse_units,
-            location_units=weights["sensor.fc2.weight"].shape[0],
-            units=weights["sensor.fc3.weight"].shape[0],
-        )
-        model.core.units = units
+        # Others are as wide, and would take the weights without a word.
+        model.glimpse_network = {
+            "kind": "mlp",
+            "glimpse_units": glimpse_units,
+            "location_units": weights["sensor.fc2.weight"].shape[0],
+            "units": weights["sensor.fc3.weight"].shape[0],
+        }
+        model.core = {"kind": "rectifier", "units": units}
         model.location.update(
-            hidden_units=hidden, stddev=stddev, bound="tanh", mean_scale=1.0
+            hidden_units=hidden,
+            stddev=stddev,
+            bound="tanh",
+            mean_scale=1.0,
+            detach_inputs=True,
         )
+        model.baseline.detach_inputs = True
+    policy.update(first_fraction=1.0, first_location=None)

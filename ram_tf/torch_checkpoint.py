@@ -7,6 +7,7 @@ refuses every other.
 
 import collections
 import io
+import math
 import pickle
 import zipfile
 from typing import Any, NamedTuple
@@ -30,6 +31,7 @@ _STORAGES = {
 _BROKEN = (
     *(pickle.UnpicklingError, EOFError, OSError, zipfile.BadZipFile, MemoryError),
     *(KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError),
+    RecursionError,
 )
 
 
@@ -163,6 +165,8 @@ def _array(tensor, storage):
     negative = tensor.offset < 0 or any(size < 0 or step < 0 for size, step in pairs)
     if negative or (0 not in tensor.shape and last >= len(storage)):
         raise ValueError(f"a tensor of shape {tensor.shape} lies outside its storage")
+    if math.prod(tensor.shape) > len(storage):  # Strides of 0: a few bytes fill memory.
+        raise ValueError(f"a tensor of shape {tensor.shape} repeats its storage")
     if 0 in tensor.shape:
         return np.zeros(tensor.shape, storage.dtype)
     strides = [stride * storage.itemsize for stride in tensor.strides]

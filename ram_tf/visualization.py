@@ -259,7 +259,7 @@ def plot_curves(metrics_csv, path):
     return _save(figure, path, {"epochs": epochs, **columns})
 
 
-def plot_lines(curves, path, x_label, y_label):
+def plot_lines(curves, path, x_label, y_label, *, x_scale="linear"):
     """Draws curves, each the mean over runs with their spread around it.
 
     Args:
@@ -267,9 +267,11 @@ def plot_lines(curves, path, x_label, y_label):
         path: Where to write the picture; its data go beside it as `.npz`.
         x_label: String.
         y_label: String.
+        x_scale: `"linear"` or `"log"`.
     """
     figure = Figure(figsize=(6.4, 4.0), dpi=110, layout="constrained")
     axes = figure.add_subplot()
+    axes.set_xscale(x_scale)
     data = {}
     for name, (x, ys) in curves.items():
         x, ys = np.asarray(x), np.atleast_2d(ys)

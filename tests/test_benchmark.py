@@ -1,11 +1,13 @@
 """What the benchmark divides by: operations counted by hand."""
 
 import dataclasses
+import runpy
 
 import pytest
 
-from ram_tf import benchmark, families, models, policies, training
+from ram_tf import benchmark, experiment, families, models, policies, training
 from tests.contracts import small_fine_grained, small_pham, small_ram
+from tests.test_configs import FILES, load
 
 SHAPE = (8, 10, 1)  # 3x4 cells of 4x4
 CELLS, FEATURES, LATENTS, HIDDEN, CLASSES = 12, 6, 5, 8, 4
@@ -107,3 +109,20 @@ def test_a_sample_more_does_not_see_the_whole_again():
     whole = 2 * 4 * 4 * (3 * 3 * 3 * 6)
     assert two - one == three - two
     assert one - (two - one) >= whole
+
+
+def test_the_networks_that_ram_is_compared_with_compute_as_much(root, monkeypatch):
+    (path,) = [path for path in FILES if path.stem == "ram_mnist"]
+    config = load(path, monkeypatch).get_config()
+    variants = runpy.run_path(str(root / "configs/variants/controls.py"))["VARIANTS"]
+    shape, cost = (28, 28, 1), {}
+    for name in ("learned", "whole_image_cnn", "downsampled_cnn"):
+        varied = experiment.vary(config, variants[name])
+        cost[name] = benchmark.forward_flops(
+            experiment.build_network(varied, shape, 10),
+            experiment.build_policies(varied)["learned"],
+            varied.train.num_glimpses,
+            shape,
+        )
+    for name in ("whole_image_cnn", "downsampled_cnn"):
+        assert cost[name] == pytest.approx(cost["learned"], rel=0.15)

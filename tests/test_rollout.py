@@ -195,7 +195,13 @@ def test_controls_look_where_their_names_say():
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"first_fraction": 0.25}, {"first_location": (0.5, -0.25)}]
+    "options",
+    [
+        {},
+        {"first_fraction": 0.25},
+        {"first_location": (0.5, -0.25)},
+        {"first_location": (0, 0)},
+    ],
 )
 @pytest.mark.parametrize("family", ["ram", "active_ram"])
 def test_the_random_control_begins_where_the_trained_policy_does(family, options):
@@ -210,6 +216,25 @@ def test_the_random_control_begins_where_the_trained_policy_does(family, options
     else:
         spread = np.std(trained[:, 0]), np.std(control[:, 0])
         assert spread[0] == pytest.approx(spread[1], rel=0.15)
+
+
+def test_the_unknown_of_an_open_set_are_told_apart():
+    network, images = make_network(), some_images(batch=12)
+    labels = np.arange(12) % 4
+
+    def measure(chosen):
+        weights = np.ones(len(chosen), "float32")
+        batches = [(np.asarray(images)[chosen], labels[chosen], weights)]
+        return evaluation.Evaluator(
+            network, POLICIES["raster"], 3, unknown_class=3, xla=False
+        ).measure(batches)
+
+    together = measure(np.arange(12))
+    for name, chosen in (("known", labels != 3), ("unknown", labels == 3)):
+        alone = measure(np.flatnonzero(chosen))
+        assert together[f"accuracy_{name}"] == pytest.approx(alone["accuracy"])
+        assert "accuracy_known" not in alone
+    assert together["accuracy_known"] != together["accuracy_unknown"]
 
 
 @pytest.mark.parametrize("name", ["mean", "raster"])

@@ -10,7 +10,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from ram_tf import importing, trained
+from ram_tf import importing, layers, trained
 from ram_tf.errors import InputError
 from ram_tf.torch_checkpoint import read_torch_checkpoint
 from tests.test_configs import FILES, load
@@ -161,16 +161,36 @@ def test_a_tensor_outside_its_storage_is_refused(offset, shape, strides, tmp_pat
         read_torch_checkpoint(tmp_path / "c.pth")
 
 
+def test_a_tensor_larger_than_its_storage_is_refused(tmp_path):
+    storage = np.arange(10, dtype="float32")
+    tensor = Rebuilt(Stored("0", storage), 0, (10**6, 10**6), (0, 0))
+    write_zip(tmp_path / "c.pth", {"t": tensor}, {"0": storage})
+    with pytest.raises(InputError, match="repeats its storage"):
+        read_torch_checkpoint(tmp_path / "c.pth")
+
+
+def test_a_list_that_holds_itself_is_refused(tmp_path):
+    endless = []
+    endless.append(endless)
+    write_zip(tmp_path / "c.pth", endless, {})
+    with pytest.raises(InputError, match="no whole PyTorch checkpoint"):
+        read_torch_checkpoint(tmp_path / "c.pth")
+
+
 # Import
 
 
 @pytest.fixture
 def config(monkeypatch):
-    (path,) = [path for path in FILES if path.stem == "ram_mnist"]
+    return config_of("ram_mnist", monkeypatch)
+
+
+def config_of(name, monkeypatch):
+    (path,) = [path for path in FILES if path.stem == name]
     return load(path, monkeypatch).get_config()
 
 
-def published(units=6, two_layers=False):
+def published(units=6, two_layers=False, error_head=False):
     draw = np.random.default_rng(0)
     shapes = {
         "sensor.fc1": (4, 2 * 5 * 5),
@@ -185,6 +205,8 @@ def published(units=6, two_layers=False):
     }
     if two_layers:
         shapes["locator.fc_lt"] = (2, 3)
+    if error_head:
+        shapes["uncertain_classifier.fc"] = (10, units + 10)
     weights = {}
     for name, shape in shapes.items():
         weights[f"{name}.weight"] = draw.standard_normal(shape).astype("float32")
@@ -192,9 +214,15 @@ def published(units=6, two_layers=False):
     return weights
 
 
-@pytest.mark.parametrize("two_layers", [False, True])
-def test_a_published_checkpoint_becomes_a_workdir(two_layers, config, tmp_path):
-    weights = published(two_layers=two_layers)
+@pytest.mark.parametrize(
+    "name, two_layers",
+    [("ram_mnist", False), ("ram_mnist", True), ("active_ram_mnist", True)],
+)
+def test_a_published_checkpoint_becomes_a_workdir(
+    name, two_layers, monkeypatch, tmp_path
+):
+    config = config_of(name, monkeypatch)
+    weights = published(two_layers=two_layers, error_head=config.family != "ram")
     content, storages = as_saved(weights)
     write_stream(tmp_path / "c.pth.tar", {"model_state": content}, storages)
     workdir = tmp_path / "run"
@@ -205,6 +233,8 @@ def test_a_published_checkpoint_becomes_a_workdir(two_layers, config, tmp_path):
     assert network.glimpse_sides == (5, 10)
     assert network.location.stddev == 0.3
     assert network.retina.pixel_mean == importing.PIXEL_MEAN
+    assert isinstance(network.core, layers.RectifierCell)
+    assert trained.restore(workdir).pick("learned").first_fraction == 1
     for name, variable, convert in importing.published_weights(network):
         np.testing.assert_array_equal(variable, convert(weights[name]))
     images = np.zeros((2, 28, 28, 1), "uint8")

@@ -23,6 +23,12 @@ CONFIG = config_flags.DEFINE_config_file("config", None, "Python file of the con
 flags.DEFINE_string("variants", None, "Python file of the variants.", required=True)
 flags.DEFINE_string("workdir", None, "Folder of the comparison.", required=True)
 flags.DEFINE_list("seeds", ["0"], "Seeds, each of which trains every variant.")
+flags.DEFINE_enum(
+    "split",
+    "validation",
+    ["validation", "test"],
+    "Images to compare on; those of the test are for what was chosen without them.",
+)
 flags.DEFINE_integer("num_glimpses", None, "Compared after training; as trained.", 1)
 
 
@@ -37,13 +43,14 @@ def main(arguments):
 
     experiment.prefer(CONFIG.value, config_flags.get_override_values(FLAGS["config"]))
     names = command.read_names(FLAGS.variants, "VARIANTS", EXAMPLES)
-    seeds = [int(command.number(seed, "seeds")) for seed in FLAGS.seeds]
+    seeds = [command.number(seed, "seeds", int) for seed in FLAGS.seeds]
     return ablation.run(
         CONFIG.value,
         names["VARIANTS"],
         FLAGS.workdir,
         seeds=seeds,
         num_glimpses=FLAGS.num_glimpses,
+        split=FLAGS.split,
     )
 
 

@@ -30,8 +30,30 @@ VARIANTS = {
         f"uncertainty_{weight:g}": {**PUBLISHED, UNCERTAINTY: weight, BELIEF: 0.0}
         for weight in (1e-3, 1e-2, 1e-1)
     },
+    # As published: the error head is drawn down too.
+    **{
+        f"shared_uncertainty_{weight:g}": {
+            **PUBLISHED,
+            "model.error_head.shared": True,
+            UNCERTAINTY: weight,
+            BELIEF: 0.0,
+        }
+        for weight in (1e-3, 1e-2, 1e-1)
+    },
     **{
         f"belief_{weight:g}": {**PUBLISHED, UNCERTAINTY: 1e-3, BELIEF: weight}
-        for weight in (1e-2, 1e-1, 0.4, 1.3)
+        for weight in (1e-2, 1e-1, 0.4, 1.3, 12.8)
+    },
+    "belief_12.8_one_epoch": {
+        **PUBLISHED,
+        UNCERTAINTY: 1e-3,
+        BELIEF: 12.8,
+        "train.epochs": 1,
+    },
+    "belief_0_one_epoch": {
+        **PUBLISHED,
+        UNCERTAINTY: 1e-3,
+        BELIEF: 0.0,
+        "train.epochs": 1,
     },
 }

@@ -1,5 +1,9 @@
 """What RAM's accuracy is worth: the same model trained without a policy of its own, and
 small convolutional networks that see the whole image, or all of it at once but small.
+
+Floating-point operations an image (`ram_tf.benchmark.forward_flops`), in millions: RAM
+with six glimpses 2.82, the whole image 2.48, the small one 2.91; without its location
+head, RAM's random and centre controls 2.49 and 1.75.
 """
 
 BASE = "configs/ram_mnist.py"
@@ -35,7 +39,7 @@ VARIANTS = {
         "model.retina.sides": (28,),
         GLIMPSES: {
             "kind": "conv",
-            "filters": (32, 64, 64),
+            "filters": (32, 32, 32),
             "strides": (1, 1, 1),
             "units": 256,
         },

@@ -13,8 +13,4 @@ VARIANTS = {
     "reinforce_10": {"phases.train.weights.reinforce": 10.0},
     "four_samples": {"train.mc_samples": 4, "train.batch_size": 64},
     "lstm": {"model.core.kind": "lstm"},
-    "one_scale": {"model.retina.num_scales": 1},
-    "three_scales": {"model.retina.num_scales": 3},
-    "four_glimpses": {"train.num_glimpses": 4},
-    "eight_glimpses": {"train.num_glimpses": 8},
 }

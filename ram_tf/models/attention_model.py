@@ -61,6 +61,11 @@ class AttentionModel(keras.Model):
         if num_glimpses < 1:
             raise InputError(f"at least one glimpse is needed, got {num_glimpses}.")
 
+    def check_epsilon(self, epsilon):
+        """Raises an `InputError` if `epsilon` cannot say when to stop."""
+        if not epsilon >= 0:  # Neither is NaN.
+            raise InputError(f"stop_epsilon must be 0 or more, got {epsilon:g}.")
+
     def begin(self, context, num_glimpses):
         """Adds what serves all glimpses of one rollout. Runs inside compiled steps."""
         return context
@@ -122,7 +127,7 @@ class AttentionModel(keras.Model):
         Args:
             probabilities: Tensor `(..., classes)`, the belief.
             doubt: What `doubt` returned there.
-            epsilon: Float. The family's measure of how sure is sure enough.
+            epsilon: Float >= 0. The family's measure of how sure is sure enough.
 
         Returns:
             Boolean tensor `(...)`.

@@ -31,6 +31,7 @@ class DynamicLooker:
 
     def __init__(self, network, policy, num_glimpses, epsilon, xla=False):
         network.check_glimpses(num_glimpses)
+        network.check_epsilon(epsilon)
         self.network = network
         self.policy = policy
         self.num_glimpses = num_glimpses

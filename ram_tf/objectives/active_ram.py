@@ -8,8 +8,8 @@ def active_ram_objective(rollout, labels, returns=is_right):
     """RAM's hybrid loss and two objectives about the model's own uncertainty.
 
     All terms are those of one example and averaged over the batch, so that a weight
-    means the same at any batch size; the published code sums the last two over the
-    batch, so its weights are ours divided by the batch size.
+    means the same at any batch size; the published code sums `uncertainty` and
+    `intrinsic_belief` over the batch, so its weights are ours divided by its size.
 
     Args:
         rollout: A `Rollout` with all logits, whose extras hold what `ActiveRAM.read`

@@ -4,7 +4,7 @@ from keras import ops
 
 from ram_tf.models.outputs import Choice
 from ram_tf.ops import uniform_locations
-from ram_tf.policies.policy import Policy, fixed_choice
+from ram_tf.policies.policy import Policy, check_fraction, fixed_choice
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +24,9 @@ class GaussianPolicy(Policy):
     first_fraction: float = 1.0
     first_location: tuple | None = None
     count_last_action: bool = False
+
+    def __post_init__(self):
+        check_fraction(self.first_fraction)
 
     @property
     def deterministic(self):

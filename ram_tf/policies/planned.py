@@ -5,7 +5,7 @@ import dataclasses
 from keras import ops
 
 from ram_tf.ops import raster_locations, uniform_locations
-from ram_tf.policies.policy import Policy
+from ram_tf.policies.policy import Policy, check_fraction
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,12 +21,16 @@ class RandomPolicy(Policy):
     first_fraction: float = 1.0
     first_location: tuple | None = None
 
+    def __post_init__(self):
+        check_fraction(self.first_fraction)
+
     def plan(self, network, context, state, num_glimpses, seed):
         batch_size = ops.shape(state["hidden"])[0]
         places = uniform_locations((batch_size, num_glimpses), seed)
         first = self.first_fraction * places[:, :1]
         if self.first_location is not None:
-            first = ops.zeros_like(first) + ops.convert_to_tensor(self.first_location)
+            place = ops.convert_to_tensor(self.first_location, dtype=first.dtype)
+            first = ops.zeros_like(first) + place
         return ops.concatenate([first, places[:, 1:]], axis=1)
 
 

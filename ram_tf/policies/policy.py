@@ -38,6 +38,12 @@ class Policy:
         raise NotImplementedError(f"{type(self).__name__} cannot choose.")
 
 
+def check_fraction(first_fraction):
+    """Raises a `ValueError` if it is no fraction of the image."""
+    if not 0 <= first_fraction <= 1:
+        raise ValueError(f"first_fraction must lie in [0, 1], got {first_fraction:g}")
+
+
 def fixed_choice(location, state):
     """The `Choice` of one place (x, y) for all images."""
     place = ops.convert_to_tensor(location, dtype="float32")

@@ -1,43 +1,18 @@
 """The open set: drawings made here, in the layout of the archives."""
 
-import io
 import zipfile
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from ram_tf.data import load
 from ram_tf.errors import InputError
-
-ALPHABETS = ("Alpha", "Beta", "Gamma", "Delta", "Epsilon")
-
-
-def drawing(alphabet, character, drawer):
-    """White, with a dark row that tells alphabet and drawer."""
-    pixels = np.full((105, 105), 255, np.uint8)
-    pixels[20 * alphabet + 5, : drawer + 1] = 0
-    pixels[:3, 100 - character] = 0
-    file = io.BytesIO()
-    Image.fromarray(pixels).convert("1").save(file, "PNG")
-    return file.getvalue()
+from tests.omniglot import ALPHABETS, write_omniglot
 
 
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory):
-    """Two archives that share an alphabet, as the small ones do."""
-    folder = tmp_path_factory.mktemp("omniglot")
-    for name, chosen in (("small1", (0, 1, 2)), ("small2", (2, 3, 4))):
-        with zipfile.ZipFile(folder / f"images_background_{name}.zip", "w") as archive:
-            for alphabet in chosen:
-                for character in range(2):
-                    for drawer in range(20):
-                        path = (
-                            f"images_background_{name}/{ALPHABETS[alphabet]}/"
-                            f"character{character + 1:02d}/01_{drawer + 1:02d}.png"
-                        )
-                        archive.writestr(path, drawing(alphabet, character, drawer))
-    return folder
+    return write_omniglot(tmp_path_factory.mktemp("omniglot"))
 
 
 def drawings_of(split):

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 
+import filelock
 import h5py
 import numpy as np
 import pytest
@@ -60,6 +61,9 @@ def get_config():
     weights.uncertainty = 1e-3
     weights.intrinsic_belief = 1e-2
     weights.early_classification = 0.5
+    config.train.epochs = 2
+    config.train.picture_every_epochs = 100
+    config.eval.policies = ("learned",)
     return config
 """
 
@@ -221,6 +225,24 @@ def refuse(run):
 
 
 @pytest.fixture(scope="session")
+def once(tmp_path_factory, worker_id):
+    """Returns a function that fills a folder once for all processes of the tests."""
+    root = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        root = root.parent  # This process's own is a folder of the one they share.
+
+    def share(name, fill):
+        folder, done = root / name, root / f"{name}.done"
+        with filelock.FileLock(root / f"{name}.lock"):
+            if not done.exists():
+                fill(folder)
+                done.touch()
+        return folder
+
+    return share
+
+
+@pytest.fixture(scope="session")
 def tiny_config(tmp_path_factory):
     """Path of a config that trains in seconds, beside the one that it builds on."""
     folder = tmp_path_factory.mktemp("configs")
@@ -231,14 +253,16 @@ def tiny_config(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def trained(tiny_config, start, tmp_path_factory):
+def trained(tiny_config, start, once):
     """The workdir of a finished run of the tiny config. Not to be written to."""
-    workdir = tmp_path_factory.mktemp("trained") / "run"
-    result = start(
-        "train.py", f"--config={tiny_config}", f"--workdir={workdir}"
-    ).finish()
-    assert (result.status, result.err) == (0, "")
-    return workdir
+
+    def train(workdir):
+        result = start(
+            "train.py", f"--config={tiny_config}", f"--workdir={workdir}"
+        ).finish()
+        assert (result.status, result.err) == (0, "")
+
+    return once("trained", train)
 
 
 @pytest.fixture(scope="session")
@@ -250,24 +274,31 @@ def tiny_active(tiny_config):
 
 
 @pytest.fixture(scope="session")
-def trained_variants(tiny_active, succeed, tmp_path_factory):
-    """The folder of two variants of active RAM, trained. Not to be written to."""
-    folder = tmp_path_factory.mktemp("variants")
-    variants = folder / "variants.py"
-    variants.write_text(
+def variants(tiny_active):
+    """Path of two variants of the tiny config of active RAM."""
+    path = tiny_active.with_name("variants.py")
+    path.write_text(
         "VARIANTS = {'both': {}, "
         "'fit only': {'phases.train.weights.uncertainty': 0.0}}\n"
     )
-    result = succeed(
-        "tools/ablate.py",
-        f"--config={tiny_active}",
-        f"--variants={variants}",
-        f"--workdir={folder / 'runs'}",
-        "--config.train.epochs=2",
-        "--seeds=0,1",
-    )
-    assert "fit only" in result.out and "wrote" in result.out
-    return folder / "runs"
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained_variants(tiny_active, variants, succeed, once):
+    """The folder of the variants, trained with two seeds. Not to be written to."""
+
+    def train(folder):
+        result = succeed(
+            "tools/ablate.py",
+            f"--config={tiny_active}",
+            f"--variants={variants}",
+            f"--workdir={folder}",
+            "--seeds=0,1",
+        )
+        assert "fit only" in result.out and "wrote" in result.out
+
+    return once("trained_variants", train)
 
 
 @pytest.fixture(scope="session")
@@ -280,16 +311,18 @@ def tiny_pham(tiny_config):
 
 
 @pytest.fixture(scope="session")
-def trained_phases(tiny_pham, succeed, tmp_path_factory):
+def trained_phases(tiny_pham, succeed, once):
     """The workdir of all phases of the tiny config. Not to be written to."""
-    workdir = tmp_path_factory.mktemp("phases") / "run"
-    succeed(
-        "train.py",
-        f"--config={tiny_pham}",
-        f"--workdir={workdir}",
-        "--training_phase=all",
-    )
-    return workdir
+
+    def train(workdir):
+        succeed(
+            "train.py",
+            f"--config={tiny_pham}",
+            f"--workdir={workdir}",
+            "--training_phase=all",
+        )
+
+    return once("trained_phases", train)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from ram_tf import trained
 from tests.integration.conftest import read_rows
 
 NAMES = ["both", "fit only"]
+IMAGES_PER_EPOCH = 7 * 16  # Of the tiny config.
 
 
 def test_variants_are_compared(trained_variants):
@@ -18,7 +19,9 @@ def test_variants_are_compared(trained_variants):
     assert [row["variant"] for row in rows] == NAMES
     for row in rows:
         runs = [trained_variants / row["variant"] / f"seed_{s}" for s in (0, 1)]
-        tests = [json.loads((r / "results.json").read_text())["test"] for r in runs]
+        results = [json.loads((run / "results.json").read_text()) for run in runs]
+        assert not any("test" in result for result in results)
+        tests = [result["validation"] for result in results]
         accuracy = [test["accuracy"] for test in tests]
         assert float(row["accuracy"]) == pytest.approx(np.mean(accuracy))
         assert float(row["std"]) == pytest.approx(np.std(accuracy))
@@ -29,11 +32,13 @@ def test_variants_are_compared(trained_variants):
     assert json.loads(rows[1]["overrides"]) == {"phases.train.weights.uncertainty": 0.0}
     weights = configs[0]["phases"]["train"]["weights"]
     assert weights["uncertainty"] == 0 and weights["error_fit"] == 1
-    for picture, points in (("convergence", 2), ("glimpses", 2)):
+    for picture in ("convergence", "glimpses"):
         assert (trained_variants / f"{picture}.png").stat().st_size > 5000
         with np.load(trained_variants / f"{picture}.npz") as data:
             assert set(data) == {f"{name} {axis}" for name in NAMES for axis in "xy"}
-            assert data["both y"].shape == (2, points)
+            assert data["both y"].shape == (2, 2)
+            unit = IMAGES_PER_EPOCH if picture == "convergence" else 1
+            np.testing.assert_array_equal(data["both x"], unit * np.arange(1, 3))
 
 
 def test_variants_name_the_config_that_they_vary(
@@ -58,16 +63,15 @@ def test_variants_name_the_config_that_they_vary(
 
 
 def test_variants_go_on_where_they_stopped_and_look_longer(
-    trained_variants, succeed, tiny_active, tmp_path
+    trained_variants, variants, succeed, tiny_active, tmp_path
 ):
     workdir = tmp_path / "variants"
     shutil.copytree(trained_variants, workdir)
     result = succeed(
         "tools/ablate.py",
         f"--config={tiny_active}",
-        f"--variants={trained_variants.parent / 'variants.py'}",
+        f"--variants={variants}",
         f"--workdir={workdir}",
-        "--config.train.epochs=2",
         "--seeds=0,1",
         "--num_glimpses=5",
     )
@@ -84,6 +88,7 @@ def test_variants_go_on_where_they_stopped_and_look_longer(
         folder = workdir / "both" / "seed_1"
         measured = trained.evaluate(
             folder,
+            split="validation",
             num_glimpses=[5],
             chosen=["learned"],
             seeds=1,
@@ -115,6 +120,25 @@ def test_variants_that_cannot_be_are_refused(
         f"--config={tiny_active}",
         f"--variants={file}",
         f"--workdir={tmp_path / 'runs'}",
+    )
+    assert said in line
+
+
+@pytest.mark.parametrize(
+    "argument, said",
+    [("--seeds=0.7", "whole number, got '0.7'"), ("--split=test", "not measured on")],
+)
+def test_a_comparison_of_other_runs_is_refused(
+    tiny_active, variants, trained_variants, refuse, argument, said, tmp_path
+):
+    workdir = tmp_path / "runs"
+    shutil.copytree(trained_variants, workdir)
+    line = refuse(
+        "tools/ablate.py",
+        f"--config={tiny_active}",
+        f"--variants={variants}",
+        f"--workdir={workdir}",
+        argument,
     )
     assert said in line
 

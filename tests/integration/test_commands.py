@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import zlib
 
@@ -12,8 +13,25 @@ import pytest
 from PIL import Image
 
 from tests.integration.conftest import ROOT, assert_same_arrays, read_rows
+from tests.omniglot import write_omniglot
 
 POLICIES = {"learned", "mean", "random", "center", "raster"}
+TINY_OPEN_SET_CONFIG = """
+import omniglot
+import tiny
+
+
+def get_config():
+    config = tiny.get_config()
+    whole = omniglot.get_config()
+    config.family = whole.family
+    config.data = whole.data
+    config.data.image_size = (20, 20)
+    config.phases = whole.phases
+    config.eval.max_examples = 1000
+    config.eval.policies = ("learned",)
+    return config
+"""
 MEASURES = {"accuracy", "accuracy_one_sample", "nll", "calibration_error"}
 
 
@@ -244,6 +262,30 @@ def test_short_names_and_a_config_after_its_overrides(
     assert config["runtime"]["strategy"] == "mirrored"
     results = json.loads((workdir / "results.json").read_text())
     assert results["steps"] == 2 and len(results["test"]["accuracy_per_glimpse"]) == 3
+
+
+def test_an_open_set_is_trained_and_told_apart(tiny_config, succeed, tmp_path):
+    (tmp_path / "data").mkdir()
+    archives = write_omniglot(tmp_path / "data")
+    config = tiny_config.with_name("tiny_open_set.py")
+    shutil.copy(ROOT / "configs" / "omniglot.py", config.parent)
+    config.write_text(TINY_OPEN_SET_CONFIG)
+    workdir = tmp_path / "run"
+    result = succeed(
+        "train.py",
+        f"--config={config}",
+        f"--datapath={archives}",
+        f"--workdir={workdir}",
+    )
+    assert "learned, 2 averaged, unknown" in result.out
+    (measured,) = json.loads((workdir / "results.json").read_text())["comparison"][
+        "policies"
+    ].values()
+    whole, known, unknown = (
+        measured[name]["mean"][-1]
+        for name in ("accuracy", "accuracy_known", "accuracy_unknown")
+    )
+    assert min(known, unknown) <= whole <= max(known, unknown)
 
 
 def test_training_starts_from_the_weights_of_another_run(
