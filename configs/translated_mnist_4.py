@@ -14,9 +14,8 @@ import translated_mnist
 
 def get_config():
     config = translated_mnist.get_config()
-    config.phases.train.returns = "belief"
+    config.model.core.kind = "lstm"
     config.train.num_glimpses = 4
-    config.train.epochs = 150
-    config.runtime.mixed_precision = "mixed_bfloat16"  # As in `cluttered_mnist_60.py`.
-    config.runtime.xla = False
+    config.train.batch_size = 64
+    config.train.epochs = 40
     return config

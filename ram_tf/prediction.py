@@ -13,11 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import tensorflow as tf
 
-from ram_tf import data, random
+from ram_tf import data, metrics, random, reports
 from ram_tf.errors import InputError
 from ram_tf.files import whole_file
 from ram_tf.models import DynamicLooker, rollout
-from ram_tf.reports import progress_bar
 from ram_tf.trained import read_image, restore
 from ram_tf.training.checkpointing import read_state
 
@@ -102,7 +101,7 @@ def predict(
     with _Predictions(output, settings, files) as predictions:
         if predictions.done:
             report(f"going on after {predictions.done} images")
-        progress = progress_bar(len(files), "image")
+        progress = reports.progress_bar(len(files), "image")
         progress.add(predictions.done)
         left = files[predictions.done :]
         for answers in _answers(left, batch_size, trained, looker):
@@ -139,9 +138,7 @@ def _answers(files, batch_size, trained, looker):
 
 def _describe(probabilities, places, class_names):
     best = int(probabilities.argmax())
-    places = places[~np.isnan(places[:, 0])]  # Where it did look.
-    places = np.round(places, 3) + 0.0  # No "-0.000".
-    looked = " ".join(f"({x:.3f},{y:.3f})" for x, y in places)
+    looked = metrics.format_places(places)
     return class_names[best], f"{probabilities[best]:.4f}", looked
 
 

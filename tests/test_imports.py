@@ -26,7 +26,7 @@ ALLOWED = {
     "reports": ("metrics", "policies"),
     "pretrained": ("errors", "files", "training"),
     "training": (*LOW, "files", "data", "models", "phases", "metrics", "visualization"),
-    "serving": ("errors", "files", "data", "visualization"),
+    "serving": ("errors", "files", "data", "metrics", "visualization"),
     "command": ("errors",),
 }
 MAY_SEE_A_CONFIG = {"experiment", "trained", "tuning", "command"}

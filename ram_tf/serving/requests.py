@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 
-from ram_tf import data, visualization
+from ram_tf import data, metrics, visualization
 from ram_tf.errors import InputError
 from ram_tf.serving.client import drive, load_test
 
@@ -25,7 +25,7 @@ def classify(client, paths, file=sys.stdout):
             batch, answer["labels"], answer["probabilities"], answer["locations"]
         )
         for path, label, probabilities, places in rows:
-            looked = " ".join(f"({x:.3f},{y:.3f})" for x, y in places.round(3) + 0.0)
+            looked = metrics.format_places(places)
             writer.writerow((path, _text(label), f"{max(probabilities):.4f}", looked))
 
 
@@ -51,12 +51,12 @@ def step(client, paths, num_glimpses, seed=0, output=None, report=print):
     steps = []
     for answer in drive(client, sensor, num_glimpses, seed, overview):
         steps.append(answer)
-        x, y = answer["looked_at"].round(3) + 0.0  # No "-0.000".
+        place = metrics.format_places(answer["looked_at"][None])
         gain = ""
         if "information_gain" in answer:
             gain = f", best gain left {np.max(answer['information_gain']):.4f} nats"
         report(
-            f"glimpse {len(steps)} at ({x:.3f},{y:.3f}): {_text(answer['labels'])} "
+            f"glimpse {len(steps)} at {place}: {_text(answer['labels'])} "
             f"{np.max(answer['probabilities']):.1%}{gain}"
         )
     if output:
