@@ -167,6 +167,19 @@ def test_the_convolutional_glimpse_network_multiplies_what_and_where(as_products
     np.testing.assert_allclose(layer(glimpses, places), seen * at, rtol=1e-4, atol=1e-4)
 
 
+def test_what_is_seen_in_the_very_centre_is_not_multiplied_by_nothing():
+    layer = layers.ConvGlimpse((4, 3, 2), 6)
+    glimpses = np.random.default_rng(0).random((3, 1, 8, 8, 1), "float32")
+    with tf.GradientTape() as tape:
+        features = layer(glimpses, np.zeros((3, 2), "float32"))
+        loss = tf.reduce_sum(features)
+    assert np.asarray(features).max() > 0
+    assert all(
+        np.abs(gradient).max() > 0
+        for gradient in tape.gradient(loss, layer.glimpse_output.trainable_variables)
+    )
+
+
 @pytest.mark.parametrize(
     "layer", [layers.MlpGlimpse(7, 5, 8), layers.ConvGlimpse((4, 3, 2), 8)]
 )

@@ -60,8 +60,9 @@ class ConvGlimpse(keras.layers.Layer):
         ]
         dense = {"activation": "relu", "dtype": self.dtype_policy}
         self.glimpse_output = keras.layers.Dense(units, name="glimpse_output", **dense)
+        # From 0, the product would be 0 in the very centre, and so would its gradient.
         self.location_output = keras.layers.Dense(
-            units, name="location_output", **dense
+            units, name="location_output", bias_initializer="ones", **dense
         )
 
     def build(self, glimpses_shape, locations_shape):
