@@ -496,6 +496,11 @@ def _train_phase(
     if not chief:
         return 0
     best, _ = find_checkpoint(checkpointing.folder / "best", report)
+    if best is None:  # Training wrote one; somebody deleted it.
+        raise InputError(
+            f"{checkpointing.folder} has no best checkpoint: restore it from a backup, "
+            "or start anew with --overwrite."
+        )
     load_weights(network, best)
     rates = [row["images_per_second"] for row in checkpointing.history]
     write_json(

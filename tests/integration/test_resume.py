@@ -213,3 +213,15 @@ def test_a_plateau_schedule_and_early_stopping_resume_exactly(
         assert stop(start(*arguments), workdir).status == -signal.SIGKILL
     succeed(*arguments)
     assert_same_run(workdir, reference)
+
+
+def test_without_its_best_checkpoint_a_run_stops_in_one_line(
+    tiny_config, trained, refuse, tmp_path
+):
+    workdir = tmp_path / "run"
+    shutil.copytree(trained, workdir)
+    (workdir / "results.json").unlink()
+    for folder in (workdir / "checkpoints").glob("best*"):
+        shutil.rmtree(folder)
+    line = refuse("train.py", f"--config={tiny_config}", f"--workdir={workdir}")
+    assert "no best checkpoint" in line and "--overwrite" in line
