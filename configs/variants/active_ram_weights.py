@@ -15,7 +15,7 @@ after 6, 10, 20 and 50 glimpses of the first 2,000 images: 97.8 72.7 23.3 10.2; 
 
 As published, the head learns from `uncertainty` too (`shared`), and a weight of 1e-2
 lets it predict no error at all: 0.003 in sum over glimpses and classes after one epoch,
-where without that term it predicts about 5. One epoch with an `intrinsic_belief` of
+where one that is only fitted predicts about 5. One epoch with an `intrinsic_belief` of
 12.8, the paper's 0.1, steadies what comes after: 78.3 75.3 73.5 72.6, without it 78.3
 43.8 18.8 10.0, again after 6, 10, 20 and 50 glimpses of 2,000 images.
 """
