@@ -65,13 +65,17 @@ def run(
         family = FAMILIES[own.family]
         last = experiment.phase_folder(folder, family.phases[-1], family)
         runs.setdefault(name, []).append(last)
+    results = {name: _results(folders, split) for name, folders in runs.items()}
+    tests = {
+        name: [result[split] for result in found] for name, found in results.items()
+    }
     by_glimpse = {
-        name: _accuracy_per_glimpse(num_glimpses, folders, split)
+        name: _accuracy_per_glimpse(num_glimpses, folders, tests[name], split)
         for name, folders in runs.items()
     }
     rows = [
-        _row(name, variants[name], folders, by_glimpse[name], split)
-        for name, folders in runs.items()
+        _row(name, variants[name], found, tests[name], by_glimpse[name])
+        for name, found in results.items()
     ]
     with whole_file(workdir / "comparison.csv") as file:
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")
@@ -84,7 +88,9 @@ def run(
             f"{row['looks']} glimpses {100 * row['after_looks']:.2f} %, "
             f"{row['seconds']:.0f} s"
         )
-    by_image = {name: _convergence(folders) for name, folders in runs.items()}
+    by_image = {
+        name: _convergence(folders, results[name]) for name, folders in runs.items()
+    }
     visualization.plot_lines(
         by_image,
         workdir / "convergence.png",
@@ -99,26 +105,21 @@ def run(
     return 0
 
 
-def _results(folders):
-    return [json.loads((folder / "results.json").read_text()) for folder in folders]
-
-
-def _tests(folders, split):
-    """What each run measured on the images of `split`."""
-    tests = []
-    for folder, result in zip(folders, _results(folders)):
-        if split not in result:
+def _results(folders, split):
+    """The results of runs that were measured on the images of `split`."""
+    results = []
+    for folder in folders:
+        results.append(json.loads((folder / "results.json").read_text()))
+        if split not in results[-1]:
             raise InputError(
                 f"{folder} was not measured on its {split} images: give the --split it "
                 "was trained with, or another workdir."
             )
-        tests.append(result[split])
-    return tests
+    return results
 
 
-def _row(name, overrides, folders, by_glimpse, split):
+def _row(name, overrides, results, tests, by_glimpse):
     looks, curves = by_glimpse
-    tests = _tests(folders, split)
     accuracy = [test["accuracy"] for test in tests]
     return {
         "variant": name,
@@ -127,13 +128,13 @@ def _row(name, overrides, folders, by_glimpse, split):
         "one_sample": np.mean([test["accuracy_one_sample"] for test in tests]),
         "looks": int(looks[-1]),
         "after_looks": np.mean([curve[-1] for curve in curves]),
-        "seeds": len(folders),
-        "seconds": np.mean([result["train_seconds"] for result in _results(folders)]),
+        "seeds": len(results),
+        "seconds": np.mean([result["train_seconds"] for result in results]),
         "overrides": json.dumps(overrides),
     }
 
 
-def _convergence(folders):
+def _convergence(folders, results):
     curves = []
     for folder in folders:
         with open(folder / "metrics.csv", newline="") as file:
@@ -141,14 +142,14 @@ def _convergence(folders):
     shortest = min(map(len, curves))  # Early stopping ends runs at different epochs.
     # Batches may differ between variants, not between the seeds of one.
     config, *_ = experiment.read_run(folders[0])
-    steps = _results(folders[:1])[0]["steps"] / len(curves[0])
+    steps = results[0]["steps"] / len(curves[0])
     images = steps * config.train.batch_size * (1 + np.arange(shortest))
     return images, [curve[:shortest] for curve in curves]
 
 
-def _accuracy_per_glimpse(num_glimpses, folders, split):
+def _accuracy_per_glimpse(num_glimpses, folders, tests, split):
     if num_glimpses is None:
-        curves = [test["accuracy_per_glimpse"] for test in _tests(folders, split)]
+        curves = [test["accuracy_per_glimpse"] for test in tests]
     else:
         curves = [_look_longer(folder, num_glimpses, split) for folder in folders]
     return 1 + np.arange(len(curves[0])), curves

@@ -7,7 +7,7 @@ import pytest
 
 from ram_tf import benchmark, experiment, families, models, policies, training
 from tests.contracts import small_fine_grained, small_pham, small_ram
-from tests.test_configs import FILES, load
+from tests.test_configs import config_named
 
 SHAPE = (8, 10, 1)  # 3x4 cells of 4x4
 CELLS, FEATURES, LATENTS, HIDDEN, CLASSES = 12, 6, 5, 8, 4
@@ -112,8 +112,7 @@ def test_a_sample_more_does_not_see_the_whole_again():
 
 
 def test_the_networks_that_ram_is_compared_with_compute_as_much(root, monkeypatch):
-    (path,) = [path for path in FILES if path.stem == "ram_mnist"]
-    config = load(path, monkeypatch).get_config()
+    config = config_named("ram_mnist", monkeypatch)
     variants = runpy.run_path(str(root / "configs/variants/controls.py"))["VARIANTS"]
     shape, cost = (28, 28, 1), {}
     for name in ("learned", "whole_image_cnn", "downsampled_cnn"):

@@ -28,6 +28,11 @@ def load(path, monkeypatch):
     return module
 
 
+def config_named(name, monkeypatch):
+    (path,) = [path for path in FILES if path.stem == name]
+    return load(path, monkeypatch).get_config()
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_config_builds(path, monkeypatch):
     module = load(path, monkeypatch)

@@ -13,7 +13,7 @@ import pytest
 from ram_tf import importing, layers, trained
 from ram_tf.errors import InputError
 from ram_tf.torch_checkpoint import read_torch_checkpoint
-from tests.test_configs import FILES, load
+from tests.test_configs import config_named
 
 WEIGHTS = {
     "a.weight": np.arange(12, dtype="float32").reshape(3, 4),
@@ -182,12 +182,7 @@ def test_a_list_that_holds_itself_is_refused(tmp_path):
 
 @pytest.fixture
 def config(monkeypatch):
-    return config_of("ram_mnist", monkeypatch)
-
-
-def config_of(name, monkeypatch):
-    (path,) = [path for path in FILES if path.stem == name]
-    return load(path, monkeypatch).get_config()
+    return config_named("ram_mnist", monkeypatch)
 
 
 def published(units=6, two_layers=False, error_head=False):
@@ -221,7 +216,7 @@ def published(units=6, two_layers=False, error_head=False):
 def test_a_published_checkpoint_becomes_a_workdir(
     name, two_layers, monkeypatch, tmp_path
 ):
-    config = config_of(name, monkeypatch)
+    config = config_named(name, monkeypatch)
     weights = published(two_layers=two_layers, error_head=config.family != "ram")
     content, storages = as_saved(weights)
     write_stream(tmp_path / "c.pth.tar", {"model_state": content}, storages)

@@ -5,7 +5,7 @@ import dataclasses
 from keras import ops
 
 from ram_tf.ops import raster_locations, uniform_locations
-from ram_tf.policies.policy import Policy, check_fraction
+from ram_tf.policies.policy import Policy, check_fraction, fixed_choice
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,8 +29,7 @@ class RandomPolicy(Policy):
         places = uniform_locations((batch_size, num_glimpses), seed)
         first = self.first_fraction * places[:, :1]
         if self.first_location is not None:
-            place = ops.convert_to_tensor(self.first_location, dtype=first.dtype)
-            first = ops.zeros_like(first) + place
+            first = fixed_choice(self.first_location, state).action[:, None]
         return ops.concatenate([first, places[:, 1:]], axis=1)
 
 

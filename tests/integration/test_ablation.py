@@ -62,19 +62,24 @@ def test_variants_name_the_config_that_they_vary(
     assert "mean" not in restored.policies
 
 
-def test_variants_go_on_where_they_stopped_and_look_longer(
-    trained_variants, variants, succeed, tiny_active, tmp_path
-):
+@pytest.fixture
+def copied(trained_variants, variants, tiny_active, tmp_path):
+    """A copy of the trained variants, and the command that goes on with it."""
     workdir = tmp_path / "variants"
     shutil.copytree(trained_variants, workdir)
-    result = succeed(
+    return workdir, (
         "tools/ablate.py",
         f"--config={tiny_active}",
         f"--variants={variants}",
         f"--workdir={workdir}",
-        "--seeds=0,1",
-        "--num_glimpses=5",
     )
+
+
+def test_variants_go_on_where_they_stopped_and_look_longer(
+    trained_variants, copied, succeed
+):
+    workdir, command = copied
+    result = succeed(*command, "--seeds=0,1", "--num_glimpses=5")
     assert "Epoch" not in result.out  # All were trained.
     row, *_ = read_rows(workdir / "comparison.csv")
     before, *_ = read_rows(trained_variants / "comparison.csv")
@@ -128,19 +133,9 @@ def test_variants_that_cannot_be_are_refused(
     "argument, said",
     [("--seeds=0.7", "whole number, got '0.7'"), ("--split=test", "not measured on")],
 )
-def test_a_comparison_of_other_runs_is_refused(
-    tiny_active, variants, trained_variants, refuse, argument, said, tmp_path
-):
-    workdir = tmp_path / "runs"
-    shutil.copytree(trained_variants, workdir)
-    line = refuse(
-        "tools/ablate.py",
-        f"--config={tiny_active}",
-        f"--variants={variants}",
-        f"--workdir={workdir}",
-        argument,
-    )
-    assert said in line
+def test_a_comparison_of_other_runs_is_refused(copied, refuse, argument, said):
+    _, command = copied
+    assert said in refuse(*command, argument)
 
 
 def test_stopping_is_measured_and_drawn(trained_variants, succeed, tmp_path):

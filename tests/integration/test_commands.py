@@ -16,6 +16,7 @@ from tests.integration.conftest import ROOT, assert_same_arrays, read_rows
 from tests.omniglot import write_omniglot
 
 POLICIES = {"learned", "mean", "random", "center", "raster"}
+MEASURES = {"accuracy", "accuracy_one_sample", "nll", "calibration_error"}
 TINY_OPEN_SET_CONFIG = """
 import omniglot
 import tiny
@@ -32,7 +33,6 @@ def get_config():
     config.eval.policies = ("learned",)
     return config
 """
-MEASURES = {"accuracy", "accuracy_one_sample", "nll", "calibration_error"}
 
 
 def test_a_run_leaves_what_the_contract_names(trained):
