@@ -35,6 +35,8 @@ def get_config():
     config.phases.train.returns = "right_and_not_false_alarm"
     config.model.retina.size = 12
     config.model.retina.num_scales = 3
+    # What lies outside the image is as the mean: white, as the paper.
+    config.model.retina.pixel_mean = 1.0
     config.model.location.stddev = 0.05
     config.train.epochs = 60
     config.train.steps_per_epoch = 100

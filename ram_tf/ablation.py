@@ -44,28 +44,34 @@ def run(
     Returns:
         0, or the exit status of a run that was stopped.
     """
+    _check_variants(variants)
     if not variants or not seeds:
         raise InputError(
             "there is nothing to compare: expected variants and seeds, one at least."
         )
     workdir = pathlib.Path(workdir)
-    varied = {
-        (name, seed): experiment.vary(config, {**overrides, "runtime.seed": seed})
-        for name, overrides in variants.items()
-        for seed in seeds
-    }
-    runs = {}
-    for (name, seed), own in varied.items():
-        report(f"{name}, seed {seed}")
-        folder = workdir / name / f"seed_{seed}"
+    varied, runs = {}, {name: [] for name in variants}
+    for name, overrides in variants.items():
+        for seed in seeds:
+            own = experiment.vary(config, {**overrides, "runtime.seed": seed})
+            experiment.check(own)
+            folder = workdir / name / f"seed_{seed}"
+            varied[folder] = own
+            family = FAMILIES[own.family]
+            last = experiment.phase_folder(folder, family.phases[-1], family)
+            runs[name].append(last)
+            if (last / "results.json").exists():
+                _read_results(last, split)
+    for folder, own in varied.items():
+        report(f"{folder.parent.name}, {folder.name.replace('_', ' ')}")
         status = experiment.run(own, folder, tested_on=split, report=report)
         if status:
             return status
         keras.backend.clear_session()
-        family = FAMILIES[own.family]
-        last = experiment.phase_folder(folder, family.phases[-1], family)
-        runs.setdefault(name, []).append(last)
-    results = {name: _results(folders, split) for name, folders in runs.items()}
+    results = {
+        name: [_read_results(folder, split) for folder in folders]
+        for name, folders in runs.items()
+    }
     tests = {
         name: [result[split] for result in found] for name, found in results.items()
     }
@@ -105,16 +111,24 @@ def run(
     return 0
 
 
-def _results(folders, split):
-    """The results of runs that were measured on the images of `split`."""
-    results = []
-    for folder in folders:
-        results.append(json.loads((folder / "results.json").read_text()))
-        if split not in results[-1]:
-            raise InputError(
-                f"{folder} was not measured on its {split} images: give the --split it "
-                "was trained with, or another workdir."
-            )
+def _check_variants(variants):
+    if not isinstance(variants, dict) or not all(
+        isinstance(overrides, dict) for overrides in variants.values()
+    ):
+        raise InputError(
+            "variants must be a dictionary, name -> {dotted config key: value}, got "
+            f"{variants!r}."
+        )
+
+
+def _read_results(folder, split):
+    """The results of a run that was measured on the images of `split`."""
+    results = json.loads((folder / "results.json").read_text())
+    if split not in results:
+        raise InputError(
+            f"{folder} was not measured on its {split} images: give the --split it "
+            "was trained with, or another workdir."
+        )
     return results
 
 

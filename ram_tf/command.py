@@ -143,10 +143,10 @@ def read_names(path, name, examples):
     try:
         names = runpy.run_path(path)
         names[name]
-    except (OSError, KeyError, SyntaxError) as error:
+    except Exception as error:  # It may be anything: it comes from the user's file.
         raise InputError(
-            f"no {name} in {path!r}: expected a python file with {name}, as in "
-            f"{examples}."
+            f"no {name} in {path!r} ({type(error).__name__}: {error}): expected a "
+            f"python file with {name}, as in {examples}."
         ) from error
     return names
 

@@ -154,6 +154,12 @@ def run(
     return 0
 
 
+def check(config):
+    """Refuses what would only fail after hours of training, before it begins."""
+    for phase in _family(config).phases:
+        _check_phase(phase_config(config, phase), phase)
+
+
 def phase_config(config, phase):
     """Returns the config of one phase: what it fixes, and its section, over `train`."""
     if phase.name not in config.phases:
@@ -306,6 +312,10 @@ def setup_runtime(runtime):
         raise InputError(
             f"unknown runtime.mixed_precision {runtime.mixed_precision!r}: expected "
             f"one of {', '.join(DTYPES)}."
+        )
+    if not 0 <= runtime.seed < 2**31:
+        raise InputError(
+            f"runtime.seed must lie in [0, 2147483647], got {runtime.seed}."
         )
     keras.config.set_dtype_policy(runtime.mixed_precision)
     keras.utils.set_random_seed(runtime.seed)
@@ -590,7 +600,6 @@ def describe_environment():
 
 
 def _check_phase(config, phase):
-    """Refuses what would only fail after hours of training."""
     _check_numbers(config)
     evaluated = pick_policies(build_policies(config), config.eval.policies)
     if "learned" not in evaluated:

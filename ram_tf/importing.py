@@ -46,6 +46,11 @@ def import_ram(
     workdir = pathlib.Path(workdir)
     if workdir.exists():
         raise InputError(f"{workdir} exists: give a new folder.")
+    if config.family not in ("ram", "active_ram") or config.data.name != "mnist":
+        raise InputError(
+            f"the config is of {config.family} on {config.data.name}: the published "
+            "weights are of ram or active_ram on mnist."
+        )
     saved = read_torch_checkpoint(checkpoint)
     weights = saved.get("model_state", saved) if isinstance(saved, dict) else None
     config = copy.deepcopy(config)
@@ -149,7 +154,8 @@ def _describe_model(config, weights, stddev, num_scales, scale_factor):
         model.location.update(
             hidden_units=hidden,
             stddev=stddev,
-            bound="tanh",
+            # Where the published code of each has it.
+            bound="clip" if config.family == "active_ram" else "tanh",
             mean_scale=1.0,
             detach_inputs=True,
         )

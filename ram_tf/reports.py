@@ -33,7 +33,7 @@ def report_results(results, report=print):
     accuracy, count = results[split]["accuracy"], compared["num_examples"]
     report(
         f"{split} accuracy {metrics.format_accuracy(accuracy, count)}, learned policy, "
-        f"{compared['mc_samples']} sample(s) averaged; trained "
+        f"{compared['policies']['learned']['mc_samples']} sample(s) averaged; trained "
         f"{results['train_seconds']:.0f} s at {results['images_per_second']:,.0f} "
         "images/s"
     )

@@ -137,11 +137,11 @@ def evaluate(
     trained = restore(workdir, checkpoint)
     config = trained.config
     chosen = experiment.pick_policies(trained.policies, chosen)
-    dataset = experiment.load_data(config, datapath)
+    dataset = _load_data(trained, datapath)
     batches = dataset.eval_batches(split, config.eval.batch_size, max_examples)
     numbers = num_glimpses or [config.train.num_glimpses]
     passes = len(numbers) * sum(
-        1 if policy.deterministic else seeds for policy in chosen.values()
+        seeds if trained.network.draws(policy) else 1 for policy in chosen.values()
     )
     progress = reports.progress_bar(passes, "pass") if passes > 1 else None
 
@@ -175,10 +175,11 @@ def evaluate(
     learned = whole["policies"].get("learned")
     if learned:
         accuracy = learned["accuracy"]["mean"][-1]
+        runs = seeds if trained.network.draws(chosen["learned"]) else 1
         report(
-            f"learned policy, {numbers[0]} glimpses, {whole['mc_samples']} sample(s) "
+            f"learned policy, {numbers[0]} glimpses, {learned['mc_samples']} sample(s) "
             f"averaged: {metrics.format_accuracy(accuracy, whole['num_examples'])}, "
-            f"std {100 * learned['accuracy']['std'][-1]:.2f} over {seeds} seed(s)"
+            f"std {100 * learned['accuracy']['std'][-1]:.2f} over {runs} seed(s)"
         )
     if robustness:
         whole["robustness"] = {}
@@ -252,7 +253,7 @@ def draw(
             pixels = np.stack([read_image(path, trained) for path in images])
             labels = None
         else:
-            dataset = experiment.load_data(trained.config, datapath)
+            dataset = _load_data(trained, datapath)
             pixels, labels = dataset.some("test", num_images)
         recording = visualization.record(
             trained.network,
@@ -274,6 +275,29 @@ def read_image(path, trained):
     height, width, channels = trained.image_shape
     content = pathlib.Path(path).read_bytes()
     return data.decode_image(content, str(path), (height, width), channels)
+
+
+def _load_data(trained, datapath):
+    """The data that a run is of; refuses classes or sizes that it was not trained on.
+
+    A label is a number: of other classes it would be counted as another one.
+    """
+    dataset = experiment.load_data(trained.config, datapath)
+    own = trained.class_names, trained.image_shape
+    found = tuple(dataset.class_names), tuple(dataset.image_shape)
+    if found != own:
+        raise InputError(
+            f"these data have {_describe(*found)}, the model was trained on "
+            f"{_describe(*own)}: give a --datapath with the same ones."
+        )
+    return dataset
+
+
+def _describe(class_names, image_shape, longest=10):
+    names = ", ".join(class_names[:longest])
+    more = ", ..." if len(class_names) > longest else ""
+    shape = "x".join(map(str, image_shape))
+    return f"{len(class_names)} classes ({names}{more}) in images of {shape}"
 
 
 def _check_picture_name(path, known=None):

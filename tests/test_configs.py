@@ -68,6 +68,7 @@ def test_variants_build(path, monkeypatch):
     base = load(ROOT / variants.BASE, monkeypatch).get_config()
     for name, overrides in variants.VARIANTS.items():
         config = experiment.vary(base, overrides)
+        experiment.check(config)
         network = experiment.build_network(config, (28, 28, 1), 5)
         (phase,) = FAMILIES[config.family].phases
         trainer = experiment.build_trainer(config, phase, network)

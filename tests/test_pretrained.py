@@ -96,9 +96,46 @@ def test_damaged_weights_are_not_packaged(tmp_path):
         pretrained.package(workdir, "mine", tmp_path)
 
 
-def test_only_a_finished_run_can_be_packaged(tmp_path):
-    with pytest.raises(InputError, match="finished run"):
-        pretrained.package(tmp_path, "mine", tmp_path)
+def test_only_a_run_can_be_packaged_and_only_a_whole_one_replaces_another(tmp_path):
+    folder = pretrained.package("packaged:ram_digits", "mine", tmp_path)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("config.json", "dataset.json", "checkpoints"):
+        with pytest.raises(InputError, match=name):
+            pretrained.package(run, "mine", tmp_path)
+        if name != "checkpoints":
+            shutil.copy(folder / name, run)
+    for path, content in before.items():
+        assert path.read_bytes() == content
+
+
+def test_a_packaged_model_can_be_packaged_again_in_half_the_size(tmp_path):
+    folder = pretrained.package("packaged:ram_digits", "mine", tmp_path)
+    weights = folder / "checkpoints" / "best" / "model.weights.h5"
+    size = weights.stat().st_size
+    pretrained.package(folder, "mine", tmp_path, half=True)
+    assert weights.stat().st_size < 0.55 * size
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    trained.restore(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("class_names", [*"0123456798"], "6, 7, 9, 8"),
+        ("image_shape", [48, 40, 1], "48x40x1"),
+    ],
+)
+def test_other_data_than_it_was_trained_on_are_refused(name, value, said, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(pretrained.locate("packaged:ram_digits"), workdir)
+    dataset = json.loads((workdir / "dataset.json").read_text())
+    (workdir / "dataset.json").write_text(json.dumps(dataset | {name: value}))
+    with pytest.raises(InputError, match=said):
+        trained.evaluate(workdir, chosen=["mean"], max_examples=10)
+    with pytest.raises(InputError, match=said):
+        trained.draw(workdir, "glimpses", tmp_path / "glimpses.png")
 
 
 def test_what_is_packaged_can_be_built_from_its_config():

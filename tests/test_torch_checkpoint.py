@@ -210,11 +210,15 @@ def published(units=6, two_layers=False, error_head=False):
 
 
 @pytest.mark.parametrize(
-    "name, two_layers",
-    [("ram_mnist", False), ("ram_mnist", True), ("active_ram_mnist", True)],
+    "name, two_layers, bound",
+    [
+        ("ram_mnist", False, "tanh"),
+        ("ram_mnist", True, "tanh"),
+        ("active_ram_mnist", False, "clip"),
+    ],
 )
 def test_a_published_checkpoint_becomes_a_workdir(
-    name, two_layers, monkeypatch, tmp_path
+    name, two_layers, bound, monkeypatch, tmp_path
 ):
     config = config_named(name, monkeypatch)
     weights = published(two_layers=two_layers, error_head=config.family != "ram")
@@ -227,6 +231,7 @@ def test_a_published_checkpoint_becomes_a_workdir(
     network = trained.restore(workdir).network
     assert network.glimpse_sides == (5, 10)
     assert network.location.stddev == 0.3
+    assert network.location.bound == bound
     assert network.retina.pixel_mean == importing.PIXEL_MEAN
     assert isinstance(network.core, layers.RectifierCell)
     assert trained.restore(workdir).pick("learned").first_fraction == 1
@@ -235,6 +240,13 @@ def test_a_published_checkpoint_becomes_a_workdir(
     images = np.zeros((2, 28, 28, 1), "uint8")
     looked = network(images, policy=trained.restore(workdir).pick(), num_glimpses=2)
     assert looked.logits.shape == (2, 2, 10)
+
+
+@pytest.mark.parametrize("name", ["pham_digits", "ram_digits", "cluttered_mnist_60"])
+def test_a_config_of_other_models_or_data_is_refused(name, monkeypatch, tmp_path):
+    config = config_named(name, monkeypatch)
+    with pytest.raises(InputError, match=f"of {config.family} on {config.data.name}"):
+        importing.import_ram(tmp_path / "c", tmp_path / "run", config, stddev=0.3)
 
 
 @pytest.mark.parametrize(

@@ -371,6 +371,23 @@ def test_a_padded_last_batch_leaves_the_mean_over_examples_alone():
 
 
 @pytest.mark.usefixtures("eagerly")
+def test_each_batch_of_an_evaluation_draws_its_own_noise():
+    trainer = make_trainer()
+    batch = IMAGES, LABELS, np.ones(12, "float32")
+    found = []
+    for index in (0, 1):
+        trainer.reset_metrics()
+        found.append(float(trainer.test_step(batch, index)["loss"]))
+    assert found[0] != found[1]
+
+    def twice(share):
+        return tf.data.Dataset.from_tensors(batch).repeat(2)
+
+    evaluated = Loop(trainer, ONE_DEVICE).evaluate(twice)
+    assert evaluated["loss"] == pytest.approx(np.mean(found), rel=1e-5)
+
+
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("copies", [1, 4])
 def test_evaluation_averages_the_class_probabilities_of_copies(copies):
     trainer = make_trainer(eval_samples=copies)

@@ -8,7 +8,7 @@ from absl import flags
 from ram_tf import command
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("workdir", None, "Folder of a finished run.", required=True)
+flags.DEFINE_string("workdir", None, "Folder of a run.", required=True)
 flags.DEFINE_string("name", None, "Name of the packaged model.", required=True)
 flags.DEFINE_bool("half", False, "Store the weights in 16 bits, half the size.")
 

@@ -11,6 +11,6 @@ VARIANTS = {
     "sigma_0.2": {"model.location.stddev": 0.2},
     "reinforce_0.01": {"phases.train.weights.reinforce": 0.01},
     "reinforce_10": {"phases.train.weights.reinforce": 10.0},
-    "four_samples": {"train.mc_samples": 4, "train.batch_size": 64},
+    "four_samples": {"train.mc_samples": 4, "train.batch_size": 32},
     "lstm": {"model.core.kind": "lstm"},
 }

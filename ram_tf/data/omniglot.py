@@ -44,7 +44,7 @@ def omniglot(
         split_seed: Integer.
 
     Returns:
-        A `Dataset` of bright ink on black.
+        A `Dataset` of black ink on white.
     """
     size = (SIDE, SIDE) if image_size is None else size_pair(image_size, "image_size")
     if not 0 < known_share < 1 or not 0 < test_drawers < 20:
@@ -104,8 +104,7 @@ def _read(datapath, size):
                 drawer = name.removesuffix(".png").rpartition("_")[2]
                 key = alphabet, character, drawer
                 if name.endswith(".png") and key not in drawings:
-                    image = decode_image(file.read(), file.name, size, 1)
-                    drawings[key] = 255 - image
+                    drawings[key] = decode_image(file.read(), file.name, size, 1)
     if not drawings:
         raise InputError(
             f"'{datapath}' holds no Omniglot: expected images_background.zip or parts "

@@ -15,7 +15,7 @@ from ram_tf.ops import (
     expected_information_gain,
     standard_normals,
 )
-from ram_tf.policies.policy import Policy, fixed_choice
+from ram_tf.policies.policy import Policy, check_first, fixed_choice
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +27,7 @@ class RandomCells(Policy):
     """
 
     repeat: bool = False
+    blind = True
 
     def plan(self, network, context, state, num_glimpses, seed):
         batch_size = ops.shape(state["hidden"])[0]
@@ -44,6 +45,7 @@ class RandomCells(Policy):
 class CentralCells(Policy):
     """Looks at cells from the centre outwards, the first in reading order of equals."""
 
+    blind = True
     deterministic = True
 
     def plan(self, network, context, state, num_glimpses, seed):
@@ -82,6 +84,7 @@ class InformationGain(Policy):
     unroll = False
 
     def __post_init__(self):
+        check_first(self.first_location)
         if self.num_samples < 1:
             raise ValueError(
                 f"`num_samples` must be at least 1. Received: {self.num_samples}."
@@ -128,6 +131,9 @@ class Oracle(Policy):
     first_location: tuple | None = None
     unroll = False
     start = InformationGain.start
+
+    def __post_init__(self):
+        check_first(self.first_location)
 
     def __call__(self, network, context, state, *, seed, training):
         features = network.true_features(context)

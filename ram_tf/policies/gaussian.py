@@ -4,7 +4,7 @@ from keras import ops
 
 from ram_tf.models.outputs import Choice
 from ram_tf.ops import uniform_locations
-from ram_tf.policies.policy import Policy, check_fraction, fixed_choice
+from ram_tf.policies.policy import Policy, check_first, fixed_choice
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +26,7 @@ class GaussianPolicy(Policy):
     count_last_action: bool = False
 
     def __post_init__(self):
-        check_fraction(self.first_fraction)
+        check_first(self.first_location, self.first_fraction)
 
     @property
     def deterministic(self):

@@ -5,7 +5,7 @@ import dataclasses
 from keras import ops
 
 from ram_tf.ops import raster_locations, uniform_locations
-from ram_tf.policies.policy import Policy, check_fraction, fixed_choice
+from ram_tf.policies.policy import Policy, check_first, fixed_choice
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,9 +20,10 @@ class RandomPolicy(Policy):
 
     first_fraction: float = 1.0
     first_location: tuple | None = None
+    blind = True
 
     def __post_init__(self):
-        check_fraction(self.first_fraction)
+        check_first(self.first_location, self.first_fraction)
 
     def plan(self, network, context, state, num_glimpses, seed):
         batch_size = ops.shape(state["hidden"])[0]
@@ -37,6 +38,7 @@ class RandomPolicy(Policy):
 class CenterPolicy(Policy):
     """Looks at the centre again and again."""
 
+    blind = True
     deterministic = True
 
     def plan(self, network, context, state, num_glimpses, seed):
@@ -48,6 +50,7 @@ class CenterPolicy(Policy):
 class RasterPolicy(Policy):
     """Looks at places spread evenly over the image, in reading order."""
 
+    blind = True
     deterministic = True
 
     def plan(self, network, context, state, num_glimpses, seed):

@@ -12,6 +12,7 @@ class Policy:
     `start` and `__call__`.
 
     Attributes:
+        blind: Boolean. It looks where it does whatever the image shows, as controls do.
         deterministic: Boolean. Looking twice at one image gives the same places.
         count_last_action: Boolean. The policy is asked after the last glimpse too,
             though no glimpse follows.
@@ -19,6 +20,7 @@ class Policy:
             in a loop, where no gradient is needed.
     """
 
+    blind = False
     deterministic = False
     count_last_action = False
     unroll = True
@@ -38,10 +40,16 @@ class Policy:
         raise NotImplementedError(f"{type(self).__name__} cannot choose.")
 
 
-def check_fraction(first_fraction):
-    """Raises a `ValueError` if it is no fraction of the image."""
-    if not 0 <= first_fraction <= 1:
-        raise ValueError(f"first_fraction must lie in [0, 1], got {first_fraction:g}")
+def check_first(location, fraction=1.0):
+    """Raises a `ValueError` if no first glimpse can be taken from these."""
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"first_fraction must lie in [0, 1], got {fraction:g}")
+    if location is not None and not (
+        len(location) == 2 and all(-1 <= coordinate <= 1 for coordinate in location)
+    ):
+        raise ValueError(
+            f"first_location must be (x, y), both in [-1, 1], got {location}"
+        )
 
 
 def fixed_choice(location, state):

@@ -1,6 +1,6 @@
 """Small weights that we trained, each a workdir without its optimizer.
 
-Wherever a command takes `--workdir`, `packaged:NAME` names one of them.
+Wherever a command reads a `--workdir`, `packaged:NAME` names one of them.
 """
 
 import json
@@ -39,10 +39,10 @@ def locate(workdir):
 
 
 def package(workdir, name, root=_HERE, half=False):
-    """Keeps the best weights of a finished run, with what is needed to use them.
+    """Keeps the best weights of a run, with what is needed to use them.
 
     Args:
-        workdir: Folder of a run of one phase.
+        workdir: Folder of a run of one phase, or `packaged:NAME`.
         name: String of letters, digits and underscores, the packaged model's.
         root: Folder to put it in.
         half: Boolean. Store the weights in float16; they are read back as float32.
@@ -54,30 +54,37 @@ def package(workdir, name, root=_HERE, half=False):
         raise InputError(
             f"a packaged model cannot be named {name!r}: use letters, digits and _."
         )
-    workdir, folder = pathlib.Path(workdir), pathlib.Path(root) / name
+    workdir, folder = locate(workdir), pathlib.Path(root) / name
     best = workdir / "checkpoints" / "best"
     try:
         config = json.loads((workdir / "config.json").read_text())
+        dataset = json.loads((workdir / "dataset.json").read_text())
     except OSError as error:
-        raise InputError(f"{workdir} is not the folder of a finished run.") from error
+        raise InputError(
+            f"{workdir} is not the folder of a run: {error.filename} is missing."
+        ) from error
     state = read_state(best)
     # Where the data were, and what it started from, is nobody else's concern.
     config["data"]["datapath"] = None
     for section in (config["train"], *config["phases"].values()):
         if "pretrain_checkpoint" in section:
             section["pretrain_checkpoint"] = None
-    kept = folder / "checkpoints" / "best"
-    shutil.rmtree(folder, ignore_errors=True)
+    # Under another name until it is whole: what it replaces may be where it comes from.
+    written = folder.with_name(f"{name}.written")
+    shutil.rmtree(written, ignore_errors=True)
+    kept = written / "checkpoints" / "best"
     kept.mkdir(parents=True)
     if half:
         _copy_as_half(best / WEIGHTS, kept / WEIGHTS)
     else:
         shutil.copy(best / WEIGHTS, kept)
-    write_json(folder / "config.json", config)
-    shutil.copy(workdir / "dataset.json", folder)
+    write_json(written / "config.json", config)
+    write_json(written / "dataset.json", dataset)
     shared = {key: state[key] for key in ("format_version", "step", "best")}
     digests = {WEIGHTS: digest_file(kept / WEIGHTS)}
     write_json(kept / "state.json", {**shared, "digests": digests})
+    shutil.rmtree(folder, ignore_errors=True)
+    written.rename(folder)
     return folder
 
 

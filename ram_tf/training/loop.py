@@ -95,8 +95,8 @@ class Loop:
         before and after.
         """
         self.trainer.reset_metrics()
-        for batch in self._distribute(batches):
-            self._test(batch)
+        for index, batch in enumerate(self._distribute(batches)):
+            self._test(batch, tf.constant(index))
         results = _to_floats(self.trainer.get_metrics_result())
         self.trainer.reset_metrics()
         return results
@@ -146,13 +146,13 @@ class Loop:
             images += tf.shape(self.strategy.experimental_local_results(batch[0])[0])[0]
         return first_bad, images
 
-    def _test_batch(self, batch):
-        self._run(self.trainer.test_step, batch)
+    def _test_batch(self, batch, index):
+        self._run(self.trainer.test_step, batch, index)
 
-    def _run(self, step, batch):
+    def _run(self, step, *arguments):
         # Steps are Keras code: unrolled, without Python control flow on tensors.
         step = tf.autograph.experimental.do_not_convert(step)
-        return self.strategy.run(step, args=(batch,))
+        return self.strategy.run(step, args=arguments)
 
     def _distribute(self, batches):
         """Iterates over batches; a process makes the parts of its own replicas."""

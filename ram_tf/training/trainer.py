@@ -114,10 +114,10 @@ class Trainer(keras.Model):
         self.steps.assign_add(1)
         return self._update_metrics(terms, ops.softmax(logits), labels)
 
-    def test_step(self, data):
+    def test_step(self, data, batch=0):
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
-        # Step -1 belongs to no training step, and every evaluation draws the same.
-        seed = self._step_seed(-1)
+        # No training step is below 0, and every evaluation draws the same.
+        seed = self._step_seed(-1 - batch)
         context, copied_labels = repeat_examples(
             self.eval_samples, self.looker.prepare(images), labels
         )

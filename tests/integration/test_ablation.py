@@ -47,18 +47,21 @@ def test_variants_name_the_config_that_they_vary(
     file = tmp_path / "variants.py"
     file.write_text(
         f"BASE = {str(tiny_active)!r}\n"
-        "VARIANTS = {'random': {'policy.kind': 'random', 'train.epochs': 1,\n"
+        "VARIANTS = {'center': {'policy.kind': 'center', 'train.epochs': 2,\n"
         "                       'eval.policies': ('learned',)}}\n"
     )
     workdir = tmp_path / "runs"
     result = succeed("tools/ablate.py", f"--variants={file}", f"--workdir={workdir}")
     assert "active_ram (train)" in result.out
-    # What looks at random shows and predicts by looking at random.
-    results = json.loads((workdir / "random/seed_0/results.json").read_text())
+    # It was told to look at one place, and draws nothing to average over.
+    assert "collapsed" not in result.out
+    assert "learned policy, 1 sample(s) averaged" in result.out
+    # What looks at the centre shows and predicts by looking there.
+    results = json.loads((workdir / "center/seed_0/results.json").read_text())
     assert set(results["comparison"]["policies"]) == {"learned"}
-    assert results["steps"] == 7
-    restored = trained.restore(workdir / "random" / "seed_0")
-    assert restored.pick() is restored.pick("learned") == restored.pick("random")
+    assert results["steps"] == 14
+    restored = trained.restore(workdir / "center" / "seed_0")
+    assert restored.pick() is restored.pick("learned") == restored.pick("center")
     assert "mean" not in restored.policies
 
 
@@ -111,6 +114,10 @@ def test_variants_go_on_where_they_stopped_and_look_longer(
         ("VARIANTS = {}", "nothing to compare"),
         ("variants = {}", "VARIANTS"),
         ("VARIANTS = {", "VARIANTS"),
+        ("VARIANTS = {'a': tru}", "NameError"),
+        ("VARIANTS = ['a']", "must be a dictionary"),
+        ("VARIANTS = {'a': None}", "must be a dictionary"),
+        ("VARIANTS = {'a': {}, 'b': {'eval.policies': ('mean',)}}", "'learned'"),
         (None, "VARIANTS"),
     ],
 )
@@ -127,6 +134,7 @@ def test_variants_that_cannot_be_are_refused(
         f"--workdir={tmp_path / 'runs'}",
     )
     assert said in line
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(
