@@ -1,4 +1,16 @@
-"""What each part of RAM's recipe is worth: one change at a time."""
+"""What each part of RAM's recipe is worth: one change at a time.
+
+Measured at commit da62a82 with `--config.train.epochs=6
+--config.train.picture_every_epochs=100 --config.eval.policies="('learned',)"`, accuracy
+in % on the 576 validation images, 10 samples averaged and one sample, one training
+seed:
+
+as it is 97.6 and 92.9; the location head's gradient reaching the core 15.1 and 11.0;
+the baseline's 97.1 and 90.6; a clipped mean 95.0 and 89.0; a sigma of 0.05 92.2 and
+85.7, of 0.2 97.7 and 91.3; the REINFORCE term times 0.01 96.0 and 91.1, times 10 95.5
+and 89.6; four samples of a quarter of the images 89.8 and 81.4; an LSTM core 98.4 and
+94.0. Six epochs: what learns slowly looks worse than it is.
+"""
 
 BASE = "configs/ram_digits.py"
 
