@@ -17,6 +17,5 @@ def get_config():
     config.train.num_glimpses = 4
     config.train.batch_size = 128
     config.train.learning_rate = 2e-3
-    config.train.schedule.warmup_steps = 0
     config.train.epochs = 50
     return config
