@@ -50,20 +50,20 @@ def run(
             "there is nothing to compare: expected variants and seeds, one at least."
         )
     workdir = pathlib.Path(workdir)
-    varied, runs = {}, {name: [] for name in variants}
+    varied, runs = [], {name: [] for name in variants}
     for name, overrides in variants.items():
         for seed in seeds:
             own = experiment.vary(config, {**overrides, "runtime.seed": seed})
             experiment.check(own)
             folder = workdir / name / f"seed_{seed}"
-            varied[folder] = own
+            varied.append((f"{name}, seed {seed}", folder, own))
             family = FAMILIES[own.family]
             last = experiment.phase_folder(folder, family.phases[-1], family)
             runs[name].append(last)
             if (last / "results.json").exists():
                 _read_results(last, split)
-    for folder, own in varied.items():
-        report(f"{folder.parent.name}, {folder.name.replace('_', ' ')}")
+    for title, folder, own in varied:
+        report(title)
         status = experiment.run(own, folder, tested_on=split, report=report)
         if status:
             return status

@@ -154,7 +154,7 @@ def _describe_model(config, weights, stddev, num_scales, scale_factor):
         model.location.update(
             hidden_units=hidden,
             stddev=stddev,
-            # Where the published code of each has it.
+            # The published RAM squashes the mean, the published active RAM clips it.
             bound="clip" if config.family == "active_ram" else "tanh",
             mean_scale=1.0,
             detach_inputs=True,

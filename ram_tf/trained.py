@@ -140,9 +140,11 @@ def evaluate(
     dataset = _load_data(trained, datapath)
     batches = dataset.eval_batches(split, config.eval.batch_size, max_examples)
     numbers = num_glimpses or [config.train.num_glimpses]
-    passes = len(numbers) * sum(
-        seeds if trained.network.draws(policy) else 1 for policy in chosen.values()
-    )
+    runs = {
+        name: seeds if trained.network.draws(policy) else 1
+        for name, policy in chosen.items()
+    }
+    passes = len(numbers) * sum(runs.values())
     progress = reports.progress_bar(passes, "pass") if passes > 1 else None
 
     def compare(steps, policies, num_seeds, perturb=None, progress=progress):
@@ -175,11 +177,11 @@ def evaluate(
     learned = whole["policies"].get("learned")
     if learned:
         accuracy = learned["accuracy"]["mean"][-1]
-        runs = seeds if trained.network.draws(chosen["learned"]) else 1
         report(
             f"learned policy, {numbers[0]} glimpses, {learned['mc_samples']} sample(s) "
             f"averaged: {metrics.format_accuracy(accuracy, whole['num_examples'])}, "
-            f"std {100 * learned['accuracy']['std'][-1]:.2f} over {runs} seed(s)"
+            f"std {100 * learned['accuracy']['std'][-1]:.2f} over {runs['learned']} "
+            "seed(s)"
         )
     if robustness:
         whole["robustness"] = {}

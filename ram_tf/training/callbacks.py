@@ -185,8 +185,8 @@ class PolicyMonitor(keras.callbacks.Callback):
         statistics = metrics.policy_statistics(locations, boxes, size)
         logs.update(statistics)
         collapsed = statistics["spread"] < metrics.COLLAPSED_SPREAD
-        several = locations.shape[1] > 1 and not self.policy.blind
-        if collapsed and several and not self.warned and epoch > 0:
+        decides = locations.shape[1] > 1 and not self.policy.blind
+        if collapsed and decides and not self.warned and epoch > 0:
             self.warned = True
             self.report(
                 f"warning: after epoch {epoch + 1} the policy looks at the same places "
