@@ -6,7 +6,7 @@ import tensorflow as tf
 from keras import ops
 
 from ram_tf import metrics, random
-from ram_tf.models.rollout import compiled_sense, rollout
+from ram_tf.models.rollout import rollout
 from ram_tf.ops import repeat_examples
 
 _EXAMPLES_FOR_STATISTICS = 512
@@ -49,7 +49,7 @@ class Evaluator:
         self.stop_epsilons = tuple(stop_epsilons)
         self.unknown_class = unknown_class
         self.perturb = perturb
-        self._sense = network.sense if xla else compiled_sense(network)
+        self._sense = network.sense if xla else network.compiled_sense
         self._rollout = tf.function(self._run, jit_compile=xla, autograph=False)
         self._prepare = tf.function(self._inputs, autograph=False)
 

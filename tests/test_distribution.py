@@ -273,7 +273,7 @@ def train_pham(strategy_name, phase_name, num_flows):
     ("phase_name", "num_flows"),
     [
         ("first", 0),
-        ("third", 0),
+        pytest.param("third", 0, marks=pytest.mark.slow),
         pytest.param("second", 0, marks=pytest.mark.slow),
         pytest.param("second", 1, marks=pytest.mark.slow),
         pytest.param("third", 1, marks=pytest.mark.slow),

@@ -1,4 +1,7 @@
+import functools
+
 import keras
+import tensorflow as tf
 from keras import ops
 
 from ram_tf import random
@@ -77,6 +80,14 @@ class AttentionModel(keras.Model):
     def sense(self, context, locations, seed=None):
         """Cuts glimpses, `(batch, num, ...)`, at locations `(batch, num, 2)`."""
         raise NotImplementedError
+
+    @functools.cached_property
+    def compiled_sense(self):
+        """`sense` under XLA by itself, for a rollout that is not.
+
+        Op by op, cutting glimpses takes four times as long on a CPU.
+        """
+        return tf.function(self.sense, jit_compile=True, autograph=False)
 
     def normalize(self, pixels):
         """Turns what a sensor delivers, in [0, 1], into glimpses as `sense` cuts."""

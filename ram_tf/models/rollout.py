@@ -113,14 +113,6 @@ def next_choice(network, policy, context, state, plan, step, seed):
     return Choice(tf.gather(plan, following, axis=1, batch_dims=1))
 
 
-def compiled_sense(network):
-    """`network.sense` under XLA by itself, for a rollout that is not.
-
-    Op by op, cutting glimpses takes four times as long on a CPU.
-    """
-    return tf.function(network.sense, jit_compile=True, autograph=False)
-
-
 def take_glimpse(network, context, location, state, seed, training=False, sense=None):
     """Looks once at each image: the state after a glimpse at `(batch, 2)`."""
     features = _look(network, context, location[:, None], seed, training, sense)

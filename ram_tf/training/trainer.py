@@ -5,7 +5,7 @@ import tensorflow as tf
 from keras import ops
 
 from ram_tf import random
-from ram_tf.models.rollout import compiled_sense, rollout
+from ram_tf.models.rollout import rollout
 from ram_tf.ops import repeat_examples
 
 
@@ -69,7 +69,7 @@ class Trainer(keras.Model):
             self._compiled_gradients = compiled(self._gradients)
             self._compiled_rollout = compiled(self._test_rollout)
         else:
-            self.sense = compiled_sense(self.looker)
+            self.sense = self.looker.compiled_sense
         # The optimizer's own count leaves out what a loss scale skipped.
         self.steps = self.add_weight(
             name="steps",

@@ -10,6 +10,8 @@ import tensorflow as tf
 from tests.integration.conftest import ROOT, read_rows, read_state
 from tests.photographs import write_photographs
 
+pytestmark = pytest.mark.slow
+
 CONFIG = """
 import photos_small
 
@@ -95,7 +97,6 @@ def test_a_trained_model_is_drawn_and_predicts(
     assert len(read_rows(table)) == 3 * 6
 
 
-@pytest.mark.slow
 def test_a_sensor_begins_with_a_coarse_view(both_phases, succeed, tmp_path):
     output = tmp_path / "photos"
     succeed("export_saved_model.py", f"--workdir={both_phases}", f"--output={output}")

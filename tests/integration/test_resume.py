@@ -56,6 +56,18 @@ def _truncate(path):
     os.truncate(path, path.stat().st_size // 2)
 
 
+def test_a_killed_run_ends_with_the_same_numbers(tiny_config, trained, start, tmp_path):
+    workdir = tmp_path / "run"
+    arguments = ("train.py", f"--config={tiny_config}", f"--workdir={workdir}")
+    result = _kill_after_checkpoint(start(*arguments), workdir)
+    assert result.status == -signal.SIGKILL
+    result = start(*arguments).finish()
+    assert (result.status, result.err) == (0, "")
+    assert "resuming from step " in result.out
+    assert_same_run(workdir, trained)
+
+
+@pytest.mark.slow
 def test_a_run_stopped_in_every_way_ends_with_the_same_numbers(
     tiny_config, trained, start, run, tmp_path
 ):

@@ -18,6 +18,9 @@ from tests.integration.conftest import (
 )
 
 
+pytestmark = pytest.mark.slow
+
+
 @contextlib.contextmanager
 def two_of(start, config, workdir):
     """Starts two workers of one job and gives their `Command`s; leaves none behind."""
@@ -146,7 +149,6 @@ def test_a_killed_worker_ends_the_job_which_starts_again_where_it_was(
     assert_goes_on(start, tiny_config, workdir, two_workers[0])
 
 
-@pytest.mark.slow
 def test_a_signal_to_one_worker_stops_all_of_them_and_saves(
     two_workers, tiny_config, start, tmp_path
 ):
