@@ -8,7 +8,6 @@ aside and renamed; the one it replaces stays beside it as `<name>.previous`.
 import hashlib
 import io
 import json
-import os
 import pathlib
 import shutil
 import time
@@ -18,6 +17,7 @@ import keras
 import tensorflow as tf
 
 from ram_tf.errors import InputError
+from ram_tf.files import flush
 
 FORMAT_VERSION = 1
 WEIGHTS, OPTIMIZER, STATE = "model.weights.h5", "optimizer.h5", "state.json"
@@ -36,9 +36,10 @@ def save_checkpoint(folder, network, optimizer, state):
         optimizer: A built Keras optimizer, or `None`: nothing to resume from.
         state: JSON-serialisable dictionary.
     """
-    folder = pathlib.Path(folder)
+    folder = _target(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = folder.with_name(f"{folder.name}.writing")
+    previous = folder.with_name(f"{folder.name}.previous")
     shutil.rmtree(aside, ignore_errors=True)
     try:
         aside.mkdir()
@@ -55,17 +56,16 @@ def save_checkpoint(folder, network, optimizer, state):
         digests = {name: digest_file(aside / name) for name in files}
         content = {"format_version": FORMAT_VERSION, "digests": digests, **state}
         (aside / STATE).write_text(json.dumps(content, indent=1))
-        for file in aside.iterdir():
-            _flush(file)
+        for path in (*aside.iterdir(), aside):
+            flush(path)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
-    previous = folder.with_name(f"{folder.name}.previous")
-    shutil.rmtree(previous, ignore_errors=True)
     if folder.exists():
+        shutil.rmtree(previous, ignore_errors=True)
         folder.rename(previous)
     aside.rename(folder)
-    _flush(folder.parent)
+    flush(folder.parent)
 
 
 def read_state(folder):
@@ -110,7 +110,7 @@ def find_checkpoint(folder, report=print):
     Returns:
         `(path, state)`, or `(None, None)` if there never was one.
     """
-    folder = pathlib.Path(folder)
+    folder = _target(folder)
     candidates = [folder, folder.with_name(f"{folder.name}.previous")]
     candidates = [path for path in candidates if path.exists()]
     for path in candidates:
@@ -258,6 +258,12 @@ class Checkpointing(keras.callbacks.Callback):
             )
 
 
+def _target(folder):
+    """Where a checkpoint is: a link is kept, and what it leads to is written."""
+    folder = pathlib.Path(folder)
+    return folder.resolve() if folder.is_symlink() else folder
+
+
 class _Memory(io.BytesIO):
     """A file in memory, with the ending that Keras asks of a name."""
 
@@ -273,11 +279,3 @@ def _read(variable):
 def digest_file(path):
     """The SHA-256 of a file, in hexadecimal digits: what `state.json` keeps of it."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _flush(path):
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

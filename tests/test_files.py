@@ -1,0 +1,158 @@
+"""Files that are there whole or not at all, whatever stands at their path."""
+
+import os
+import pathlib
+import stat
+import subprocess
+import sys
+import threading
+
+import keras
+import pytest
+
+from ram_tf.files import whole_file, write_json
+from ram_tf.training.checkpointing import find_checkpoint, save_checkpoint
+
+
+@pytest.fixture
+def umask():
+    """New files are for their owner to write and for the group to read."""
+    before = os.umask(0o027)
+    yield
+    os.umask(before)
+
+
+def write(path, text="new"):
+    with whole_file(path) as file:
+        file.write(text)
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_file_is_whole_or_as_it_was(tmp_path):
+    path = tmp_path / "in" / "a.txt"
+    write(path, "old")
+    with pytest.raises(ZeroDivisionError), whole_file(path) as file:
+        file.write("new")
+        file.flush()
+        assert path.read_text() == "old"
+        1 / 0  # noqa: B018
+    assert path.read_text() == "old"
+    write(path)
+    assert path.read_text() == "new"
+    assert [entry.name for entry in path.parent.iterdir()] == ["a.txt"]
+
+
+def test_of_two_writers_of_one_path_both_succeed_and_the_last_one_counts(tmp_path):
+    path = tmp_path / "a.txt"
+    with whole_file(path) as first:
+        first.write("first")
+        with whole_file(path) as second:
+            second.write("second, and longer")
+        assert path.read_text() == "second, and longer"
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_reaches_the_disk_before_it_takes_its_name(tmp_path, monkeypatch):
+    path, done = tmp_path / "a.txt", []
+    sync, replace = os.fsync, os.replace
+
+    def note_sync(descriptor):
+        of = os.fstat(descriptor)
+        done.append("folder" if stat.S_ISDIR(of.st_mode) else f"{of.st_size} bytes")
+        sync(descriptor)
+
+    def note_replace(*paths):
+        done.append("replace")
+        replace(*paths)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(os, "replace", note_replace)
+    write(path, "four")
+    assert done == ["4 bytes", "replace", "folder"]
+
+
+def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path):
+    target, link = tmp_path / "elsewhere" / "a.txt", tmp_path / "link"
+    link.symlink_to(target)
+    for text in ("one", "two"):  # The target is not there at first.
+        write(link, text)
+        assert link.is_symlink() and not target.is_symlink()
+        assert target.read_text() == text
+    assert [entry.name for entry in target.parent.iterdir()] == ["a.txt"]
+
+
+def test_a_pipe_is_written_to(tmp_path):
+    path, read = tmp_path / "pipe", []
+    os.mkfifo(path)
+    reader = threading.Thread(target=lambda: read.append(path.read_text()), daemon=True)
+    reader.start()
+    write(path)
+    reader.join(timeout=10)
+    assert read == ["new"]
+    assert stat.S_ISFIFO(path.stat().st_mode)
+
+
+def test_a_device_is_written_to():
+    write("/dev/null")
+    assert stat.S_ISCHR(pathlib.Path("/dev/null").stat().st_mode)
+
+
+@pytest.mark.parametrize("to", ["pipe", "file"])
+def test_standard_output_is_written_to_in_turn(to, tmp_path, root):
+    program = (
+        "from ram_tf.files import write_json\n"
+        "print('before')\n"
+        "write_json('/dev/stdout', [1])\n"
+        "print('\\nafter')"
+    )
+    command = {"args": [sys.executable, "-c", program], "cwd": root, "check": True}
+    if to == "pipe":
+        printed = subprocess.run(**command, capture_output=True).stdout
+    else:
+        with open(tmp_path / "log", "wb") as log:
+            subprocess.run(**command, stdout=log)
+        printed = (tmp_path / "log").read_bytes()
+    assert printed == b"before\n[\n 1\n]\nafter\n"
+
+
+def test_a_file_keeps_its_mode_and_a_new_one_has_the_usual_one(tmp_path, umask):
+    path = tmp_path / "a.json"
+    write_json(path, {})
+    assert mode(path) == 0o640
+    path.chmod(0o604)
+    write_json(path, {"a": 1})
+    assert mode(path) == 0o604
+
+
+def test_a_linked_checkpoint_is_written_where_it_is(tmp_path):
+    network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    last, elsewhere = tmp_path / "last", tmp_path / "elsewhere" / "kept"
+    save_checkpoint(elsewhere, network, None, {"step": 0})
+    last.symlink_to(elsewhere)
+    for step in (1, 2, 3):
+        save_checkpoint(last, network, None, {"step": step})
+        assert last.is_symlink()
+        assert find_checkpoint(last)[1]["step"] == step
+    (last / "state.json").unlink()
+    assert find_checkpoint(last, lambda line: None)[1]["step"] == 2
+
+
+def test_between_the_two_renames_of_a_checkpoint_there_is_always_a_whole_one(
+    tmp_path, monkeypatch
+):
+    network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    last = tmp_path / "last"
+    save_checkpoint(last, network, None, {"step": 1})
+    last.rename(tmp_path / "last.previous")  # Killed there.
+
+    def fail(self, target):
+        raise OSError("killed")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="killed"):
+        patch.setattr(pathlib.Path, "rename", fail)
+        save_checkpoint(last, network, None, {"step": 2})
+    assert find_checkpoint(last, lambda line: None)[1]["step"] == 1
