@@ -24,6 +24,7 @@ from ram_tf.errors import InputError
 from ram_tf.families import FAMILIES
 from ram_tf.files import write_json
 from ram_tf.training.callbacks import (
+    EarlyStopping,
     FirstStep,
     MetricsFile,
     PolicyMonitor,
@@ -425,11 +426,7 @@ def _train_phase(
     )
     if train.early_stopping_patience:
         decisive.append(
-            keras.callbacks.EarlyStopping(
-                monitor=train.monitor,
-                mode="max" if train.monitor.endswith("accuracy") else "min",
-                patience=train.early_stopping_patience,
-            )
+            EarlyStopping(train.monitor, patience=train.early_stopping_patience)
         )
     stop = StopOnSignal(functools.partial(any_worker, strategy))
     checkpointing = Checkpointing(
@@ -607,18 +604,30 @@ def _check_phase(config, phase):
             f"eval.policies {tuple(evaluated)} must include 'learned', the policy that "
             "was trained with."
         )
-    weighted, train = _configured(phase, config), config.train
+    _configured(phase, config)
+    train = config.train
     make_optimizer(
         train.learning_rate, _plain(train.schedule), total_steps=1, steps_per_epoch=1
     )
-    names = ["loss", "accuracy", *weighted.weights]
+    for key, name in _monitored(train).items():
+        check_monitor(phase, key, name)
+
+
+def check_monitor(phase, key, name):
+    """Raises an `InputError` if no epoch of a phase logs `name`, or it decides nothing.
+
+    Args:
+        phase: A `Phase`.
+        key: What asks for it, to be named.
+        name: Name of a log.
+    """
+    names = ["loss", "accuracy", *phase.weights]
     names += [f"val_{name}" for name in names]
     names += ["spread", "coverage", "revisits"]
-    for key, name in _monitored(train).items():
-        if name not in names:
-            raise InputError(
-                f"{key} is {name!r}, expected one of {', '.join(sorted(names))}."
-            )
+    if name not in names:
+        raise InputError(
+            f"{key} is {name!r}, expected one of {', '.join(sorted(names))}."
+        )
 
 
 def _check_later_phases(workdir, family, overwritten):

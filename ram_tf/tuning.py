@@ -11,7 +11,7 @@ import numpy as np
 from keras_tuner.engine import base_tuner
 from ml_collections import config_dict
 
-from ram_tf import experiment, visualization
+from ram_tf import experiment, metrics, visualization
 from ram_tf.errors import InputError
 from ram_tf.families import FAMILIES
 from ram_tf.files import whole_file, write_json
@@ -51,8 +51,8 @@ def search(
         workdir: Folder of the search.
         tuner: Name of an oracle, a key of `ORACLES`.
         max_trials: Int.
-        objective: Name of a log of an epoch, whose best value counts; a higher one is
-            better if it ends in `accuracy`, a lower one otherwise.
+        objective: Name of a log of an epoch, whose best value counts: the highest or
+            the lowest, see `metrics.monitor_mode`.
         phase: Name of the phase to search for, or `None`: the family's only one.
         seed: Int, of the search.
         report: Function of one line of text.
@@ -63,6 +63,7 @@ def search(
     workdir = pathlib.Path(workdir)
     family = FAMILIES[config.family]
     phase = family.phase(phase or family.phases[0].name)
+    experiment.check_monitor(phase, "objective", objective)
     chosen = experiment.phase_config(config, phase)
     hypermodel = _Space(space)
     parameters = keras_tuner.HyperParameters()
@@ -172,9 +173,8 @@ def _oracle(tuner, max_trials, objective, epochs, seed):
     if tuner not in ORACLES:
         known = ", ".join(sorted(ORACLES))
         raise InputError(f"unknown tuner {tuner!r}: expected one of {known}.")
-    direction = "max" if objective.endswith("accuracy") else "min"
     options = {
-        "objective": keras_tuner.Objective(objective, direction),
+        "objective": keras_tuner.Objective(objective, metrics.monitor_mode(objective)),
         "seed": seed,
         "max_consecutive_failed_trials": max_trials + 1,
     }

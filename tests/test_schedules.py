@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ram_tf import data, layers, models, phases, policies
+from ram_tf import data, experiment, layers, models, phases, policies
 from ram_tf.errors import InputError
-from ram_tf.training.checkpointing import Checkpointing, load_weights
+from ram_tf.training.callbacks import EarlyStopping
+from ram_tf.training.checkpointing import Checkpointing, load_weights, read_state
 from ram_tf.training.loop import Loop
 from ram_tf.training.optimizers import SCHEDULES, make_optimizer
 from ram_tf.training.trainer import Trainer
@@ -42,8 +43,8 @@ def make(schedule, learning_rate=0.1):
         (COSINE, 50, 0.05),
         (COSINE, 100, 0.0),
         (COSINE, 1000, 0.0),
-        (WARM, 0, 0.0),
-        (WARM, 10, 0.05),
+        (WARM, 0, 0.1 / 20),  # The first step learns.
+        (WARM, 10, 0.1 / 20 + (0.1 - 0.1 / 20) / 2),
         (WARM, 20, 0.1),
         (WARM, 60, 0.055),  # Half way down from 0.1 to 0.01.
         (WARM, 100, 0.01),
@@ -80,6 +81,12 @@ def test_every_kind_has_its_values_checked():
         ("val_loss", [1, 1, 1, 1, 1, 1], [1, 1, 0.5, 0.5, 0.25, 0.25]),
         ("val_accuracy", [1, 2, 3, 2, 2, 4], [1, 1, 1, 1, 0.5, 0.5]),
         ("val_accuracy", [4, 3, 2, 1, 0, 0], [1, 1, 0.5, 0.5, 0.3, 0.3]),
+        ("coverage", [1, 2, 3, 2, 2, 4], [1, 1, 1, 1, 0.5, 0.5]),
+        ("revisits", [3, 2, 1, 1, 1, 1], [1, 1, 1, 1, 0.5, 0.5]),
+        # A number is better than what is none.
+        ("val_loss", [np.nan, 3, 2, np.nan, 1, 1], [1, 1, 1, 1, 1, 1]),
+        ("val_accuracy", [np.nan, 1, 2, np.nan, 3, 4], [1, 1, 1, 1, 1, 1]),
+        ("val_loss", [-np.inf, 3, 2, 1, 1, 1], [1, 1, 1, 1, 1, 0.5]),
     ],
 )
 def test_a_plateau_lowers_the_rate_after_its_patience(monitor, values, expected):
@@ -95,6 +102,62 @@ def test_a_plateau_lowers_the_rate_after_its_patience(monitor, values, expected)
         callback.on_epoch_end(epoch, {monitor: float(value)})
         found.append(float(optimizer.learning_rate))
     assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("monitor", "values", "stops_after"),
+    [
+        ("val_loss", [np.nan, 3, 2, 1, 1, 1], 6),
+        ("val_loss", [3, np.nan, 2, 2, 2], 5),
+        ("coverage", [np.nan, 1, 2, 3, 3, 3], 6),
+        ("coverage", [0.1, 0.2, 0.3, 0.4], None),
+        ("high_low_accuracy", [0.1, 0.2, 0.3, 0.4], None),
+        ("reconstruction", [0.1, 0.2, 0.3, 0.4], 3),
+    ],
+)
+def test_training_stops_when_no_number_is_better_for_a_while(
+    monitor, values, stops_after
+):
+    callback = EarlyStopping(monitor, patience=2)
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.stop_training = False
+    callback.set_model(model)
+    callback.on_train_begin()
+    epochs = 0
+    for epoch, value in enumerate(values):
+        logs = {monitor: float(value)}
+        callback.on_epoch_end(epoch, logs)
+        np.testing.assert_equal(logs, {monitor: float(value)})
+        epochs += 1
+        if model.stop_training:
+            break
+    assert model.stop_training == (stops_after is not None)
+    assert epochs == (stops_after or len(values))
+
+
+def decisions_on(name):
+    """Everything that decides by a log of that name."""
+    return [
+        lambda: make({**PLATEAU, "monitor": name}),
+        lambda: EarlyStopping(name, patience=1),
+        lambda: Checkpointing("nowhere", 1, 1, name),
+    ]
+
+
+@pytest.mark.parametrize("name", ["images_per_second", "learning_rate"])
+@pytest.mark.parametrize("index", range(len(decisions_on(""))))
+def test_a_log_that_is_no_measure_decides_nothing(name, index):
+    with pytest.raises(InputError, match=f"{name} cannot decide what is best"):
+        decisions_on(name)[index]()
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "val_spread", "val_acuracy"])
+def test_what_no_epoch_logs_is_refused_with_what_asked_for_it(name):
+    phase = phases.FINE_GRAINED_PHASES[0]
+    with pytest.raises(InputError, match=f"objective is '{name}', expected one of"):
+        experiment.check_monitor(phase, "objective", name)
+    for known in ("val_high_low_accuracy", "spread", "val_loss"):
+        experiment.check_monitor(phase, "objective", known)
 
 
 @pytest.mark.parametrize(
@@ -238,6 +301,48 @@ def test_a_finished_run_stays_finished(uninterrupted):
     assert rates == {}
     assert same_history == history
     assert int(again.optimizer.iterations) == int(first.optimizer.iterations)
+
+
+@pytest.mark.parametrize(
+    ("monitor", "values", "best_epoch"),
+    [
+        ("val_loss", [np.nan, 3.0, 2.0, np.nan, 2.5], 2),
+        ("val_accuracy", [np.nan, 0.5, np.nan, 0.7], 3),
+        ("val_loss", [-np.inf, 3.0, np.nan], 1),
+        ("val_loss", [np.nan, np.nan], 0),
+        ("coverage", [0.2, 0.4, 0.3], 1),
+        ("revisits", [0.2, 0.4, 0.1], 2),
+        ("val_high_low_accuracy", [0.2, 0.4, 0.3], 1),
+        ("val_kl", [0.2, -0.4, 0.3], 1),
+    ],
+)
+def test_the_best_epoch_is_the_one_with_the_best_number(
+    tmp_path, monitor, values, best_epoch
+):
+    lines = []
+    checkpointing = Checkpointing(tmp_path, 1, 1, monitor, report=lines.append)
+    checkpointing.set_model(StandIn())
+    checkpointing.on_train_begin()
+    for epoch, value in enumerate(values):
+        checkpointing.on_epoch_end(epoch, {monitor: value})
+    assert checkpointing.best["epoch"] == best_epoch
+    best = read_state(tmp_path / "best")["best"]
+    np.testing.assert_equal(best, checkpointing.best)
+    assert len(lines) == np.sum(~np.isfinite(values))
+    assert all(f"warning: {monitor} is " in line for line in lines)
+
+
+class StandIn:
+    """What `Checkpointing` saves of a trainer."""
+
+    step = 1
+    metrics_variables = ()
+
+    def __init__(self):
+        self.network = keras.Sequential([keras.layers.Dense(1)])
+        self.network.build((None, 1))
+        self.optimizer = keras.optimizers.SGD()
+        self.optimizer.build(self.network.trainable_variables)
 
 
 def test_the_best_checkpoint_holds_the_weights_of_the_best_epoch(tmp_path):

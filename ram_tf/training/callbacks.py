@@ -126,6 +126,36 @@ class StopOnSignal(keras.callbacks.Callback):
         signal.signal(number, self._handlers[number])
 
 
+class _WorstIfNotFinite:
+    """Shows a callback that watches `monitor` the worst value where it is not finite.
+
+    Keras takes the first value for the best so far, and nothing is better than NaN.
+    """
+
+    def on_epoch_end(self, epoch, logs=None):
+        value = logs.get(self.monitor)
+        shown = dict(logs)
+        if value is not None and not np.isfinite(value):
+            shown[self.monitor] = np.inf if self.mode == "min" else -np.inf
+        super().on_epoch_end(epoch, shown)
+        added = {name: shown[name] for name in shown if name not in logs}
+        logs.update(added)
+
+
+class EarlyStopping(_WorstIfNotFinite, keras.callbacks.EarlyStopping):
+    """Keras's, that knows for every log whether more is better."""
+
+    def __init__(self, monitor, **options):
+        super().__init__(monitor, mode=metrics.monitor_mode(monitor), **options)
+
+
+class ReduceOnPlateau(_WorstIfNotFinite, keras.callbacks.ReduceLROnPlateau):
+    """Keras's, that knows for every log whether more is better."""
+
+    def __init__(self, monitor, **options):
+        super().__init__(monitor, mode=metrics.monitor_mode(monitor), **options)
+
+
 class PolicyMonitor(keras.callbacks.Callback):
     """Watches a policy after each epoch: statistics, and a picture.
 

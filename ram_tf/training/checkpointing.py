@@ -8,6 +8,7 @@ aside and renamed; the one it replaces stays beside it as `<name>.previous`.
 import hashlib
 import io
 import json
+import math
 import pathlib
 import shutil
 import time
@@ -16,6 +17,7 @@ import h5py
 import keras
 import tensorflow as tf
 
+from ram_tf import metrics
 from ram_tf.errors import InputError
 from ram_tf.files import flush
 
@@ -170,8 +172,8 @@ class Checkpointing(keras.callbacks.Callback):
         folder: The `checkpoints` folder.
         every_steps: Int. `last` is written every so many steps and after each epoch.
         steps_per_epoch: Int.
-        monitor: Name of the epoch log that decides `best`; a higher one is better if it
-            ends in `accuracy`, a lower one otherwise.
+        monitor: Name of the epoch log that decides `best`, see `metrics.monitor_mode`.
+            Any finite value is better than one that is not.
         replayed: Callbacks that are shown the history on resume.
         writes: Boolean. Whether it saves, or leaves that to another worker.
         report: Function of one line of text.
@@ -192,6 +194,7 @@ class Checkpointing(keras.callbacks.Callback):
         self.every_steps = every_steps
         self.steps_per_epoch = steps_per_epoch
         self.monitor = monitor
+        self.mode = metrics.monitor_mode(monitor)
         self.replayed = tuple(replayed)
         self.writes = writes
         self.report = report
@@ -236,11 +239,23 @@ class Checkpointing(keras.callbacks.Callback):
                 f"{', '.join(sorted(logs))}."
             )
         value = logs[self.monitor]
-        sign = 1 if self.monitor.endswith("accuracy") else -1
-        if self.best is None or sign * (value - self.best["value"]) > 0:
+        if not math.isfinite(value):
+            self.report(
+                f"warning: {self.monitor} is {value} after epoch {epoch + 1}, which "
+                "any number is better than"
+            )
+        if self._is_best(value):
             self.best = {"epoch": epoch, "monitor": self.monitor, "value": value}
             self._save("best")
         self._save("last")
+
+    def _is_best(self, value):
+        if self.best is None:
+            return True
+        before = self.best["value"]
+        if not math.isfinite(before) or not math.isfinite(value):
+            return math.isfinite(value)
+        return value > before if self.mode == "max" else value < before
 
     def _save(self, name):
         trainer = self.model

@@ -3,6 +3,7 @@
 import keras
 
 from ram_tf.errors import InputError
+from ram_tf.training.callbacks import ReduceOnPlateau
 
 
 @keras.saving.register_keras_serializable(package="ram_tf")
@@ -25,9 +26,12 @@ def _constant(learning_rate, total_steps, steps_per_epoch):
 
 
 def _cosine(learning_rate, total_steps, steps_per_epoch, *, warmup_steps, minimum):
-    """Linear warm-up, then half a cosine down to `minimum` at the last step."""
+    """Linear warm-up, then half a cosine down to `minimum` at the last step.
+
+    Warm-up begins one part of `warmup_steps` up, so that the first step learns.
+    """
     schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warmup_steps else learning_rate,
+        initial_learning_rate=learning_rate / max(warmup_steps, 1),
         decay_steps=max(total_steps - warmup_steps, 1),
         alpha=minimum / learning_rate,
         warmup_target=learning_rate if warmup_steps else None,
@@ -66,9 +70,8 @@ def _plateau(
     minimum,
 ):
     """Times `factor` when `monitor` has not improved for `patience` epochs."""
-    callback = keras.callbacks.ReduceLROnPlateau(
-        monitor=monitor,
-        mode="max" if monitor.endswith("accuracy") else "min",
+    callback = ReduceOnPlateau(
+        monitor,
         factor=factor,
         patience=patience,
         min_delta=min_delta,

@@ -74,6 +74,7 @@ def test_a_missing_config_file_is_named(word, refuse):
         ("--config.policy.first_location=(0,2)", "got (0, 2)"),
         ("--config.runtime.seed=-1", "runtime.seed must lie in"),
         ("--config.train.monitor=val_acuracy", "train.monitor is 'val_acuracy'"),
+        ("--config.train.monitor=images_per_second", "'images_per_second', expected"),
         ("--config.train.schedule.kind=stairs", "train.schedule.kind 'stairs'"),
         ("--batch=0", "train.batch_size must be positive, got 0"),
         ("--batchv=0", "eval.batch_size must be positive, got 0"),
