@@ -9,7 +9,7 @@ import numpy as np
 
 from ram_tf import experiment, trained, visualization
 from ram_tf.errors import InputError
-from ram_tf.families import FAMILIES
+from ram_tf.families import find_family
 from ram_tf.files import whole_file
 
 
@@ -57,7 +57,7 @@ def run(
             experiment.check(own)
             folder = workdir / name / f"seed_{seed}"
             varied.append((f"{name}, seed {seed}", folder, own))
-            family = FAMILIES[own.family]
+            family = find_family(own.family)
             last = experiment.phase_folder(folder, family.phases[-1], family)
             runs[name].append(last)
             if (last / "results.json").exists():

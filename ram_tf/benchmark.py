@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from ram_tf import experiment, export, layers, models, policies, random, trained
 from ram_tf.errors import InputError
-from ram_tf.families import FAMILIES
+from ram_tf.families import find_family
 from ram_tf.files import write_json
 from ram_tf.ops import repeat_examples
 from ram_tf.serving import files, timing
@@ -54,7 +54,7 @@ def run(
         dictionary under each phase's name.
     """
     experiment.setup_runtime(config.runtime)
-    phases = FAMILIES[config.family].phases
+    phases = find_family(config.family).phases
     results = {
         phase.name: _measure_phase(
             experiment.phase_config(config, phase), phase, image_size, repeats, report

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from ram_tf import evaluation, experiment, metrics, trained
-from ram_tf.families import FAMILIES
+from ram_tf.families import find_family
 from ram_tf.files import write_json
 
 
@@ -32,7 +32,7 @@ def run(config, workdir, *, num_folds=5, control="center", report=print):
         0, or the exit status of a run that was stopped.
     """
     workdir = pathlib.Path(workdir)
-    family = FAMILIES[config.family]
+    family = find_family(config.family)
     last = family.phases[-1]
     right = {"learned": [], control: []}
     for fold in range(num_folds):

@@ -9,6 +9,7 @@ import json
 import operator
 import pathlib
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -18,10 +19,19 @@ import keras
 import ml_collections
 import numpy as np
 import tensorflow as tf
+from ml_collections import config_dict
 
-from ram_tf import data, evaluation, policies, random, reports, visualization
+from ram_tf import (
+    data,
+    evaluation,
+    policies,
+    pretrained,
+    random,
+    reports,
+    visualization,
+)
 from ram_tf.errors import InputError
-from ram_tf.families import FAMILIES
+from ram_tf.families import find_family
 from ram_tf.files import write_json
 from ram_tf.training.callbacks import (
     EarlyStopping,
@@ -93,7 +103,7 @@ def run(
     """
     started = time.time() if started is None else started
     workdir = pathlib.Path(workdir)
-    family = _family(config)
+    family = find_family(config.family)
     chosen = family.phases if phase == "all" else [family.phase(phase)]
     chief = is_chief(config.runtime.strategy)
     report = report if chief else _say_nothing
@@ -157,7 +167,7 @@ def run(
 
 def check(config):
     """Refuses what would only fail after hours of training, before it begins."""
-    for phase in _family(config).phases:
+    for phase in find_family(config.family).phases:
         _check_phase(phase_config(config, phase), phase)
 
 
@@ -228,8 +238,8 @@ def prefer(config, keys):
     for phase, section in config.phases.items():
         for key in section:
             if f"train.{key}" in keys and f"phases.{phase}.{key}" not in keys:
-                with section.ignore_type():
-                    section[key] = None
+                # Of its type, so that it can be set again.
+                section[key] = config_dict.placeholder(section.get_type(key))
 
 
 def vary(config, overrides):
@@ -248,9 +258,7 @@ def vary(config, overrides):
             else:
                 section.update({name: value})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(f"a variant cannot set {key} to {value!r}: {error}") from (
-                error
-            )
+            raise InputError(f"cannot set {key} to {value!r}: {error}") from error
     prefer(varied, overrides)
     return varied
 
@@ -258,7 +266,7 @@ def vary(config, overrides):
 def build_network(config, image_shape, num_classes):
     """Builds the config's model, weights and all."""
     try:
-        network = _family(config).build(num_classes, **_plain(config.model))
+        network = find_family(config.family).build(num_classes, **_plain(config.model))
     except (TypeError, ValueError) as error:
         raise InputError(f"the config's model cannot be built: {error}") from error
     network.build((None, *image_shape))
@@ -267,7 +275,9 @@ def build_network(config, image_shape, num_classes):
 
 def last_phase(config):
     """The last phase that a config has a section for: that of a phase's own config."""
-    return [each for each in _family(config).phases if each.name in config.phases][-1]
+    return [
+        each for each in find_family(config.family).phases if each.name in config.phases
+    ][-1]
 
 
 def build_policies(config):
@@ -304,7 +314,7 @@ def build_trainer(config, phase, network):
 
 def shown_policy(config, everything):
     """The policy that predicts and is drawn unless another is named."""
-    return everything.get(_family(config).shown, everything["learned"])
+    return everything.get(find_family(config.family).shown, everything["learned"])
 
 
 def setup_runtime(runtime):
@@ -338,10 +348,11 @@ def _find_weights(config, phase, folder):
     if (folder / "checkpoints" / "last").exists():
         return None  # It goes on with its own.
     given = config.train.pretrain_checkpoint
-    if given and _family(config).pretrained and not pathlib.Path(given).is_dir():
-        return given  # For the network to make sense of.
     if given:
-        return _checkpoint_path(given, phase.starts_from)
+        place = pretrained.locate(given)
+        if find_family(config.family).pretrained and not place.is_dir():
+            return given  # For the network to make sense of.
+        return _checkpoint_path(place, phase.starts_from)
     if phase.starts_from is None:
         return None
     before = folder.parent / phase.starts_from
@@ -598,6 +609,7 @@ def describe_environment():
 
 def _check_phase(config, phase):
     _check_numbers(config)
+    _check_start(config)
     evaluated = pick_policies(build_policies(config), config.eval.policies)
     if "learned" not in evaluated:
         raise InputError(
@@ -685,6 +697,28 @@ def _check_numbers(config):
                 raise InputError(f"{section}.{name} must be positive, got {value}.")
 
 
+def _check_start(config):
+    """Refuses weights to start from that nothing here can read.
+
+    A folder may still be written by a phase that trains before.
+    """
+    given = config.train.pretrain_checkpoint
+    if not given:
+        return
+    place = pretrained.locate(given)
+    if re.search(r"\.(ckpt|pt|pth|tar)\b", place.name) and not place.is_dir():
+        known = (
+            "a workdir that train.py wrote, a checkpoint folder in one, packaged:NAME"
+        )
+        if find_family(config.family).pretrained:
+            known += ", imagenet or a Keras .weights.h5 file"
+        raise InputError(
+            f"pretrain_checkpoint {given!r} names weights of another program: expected "
+            f"{known}. tools/import_torch_checkpoint.py makes a workdir of RAM's "
+            "published weights."
+        )
+
+
 def _check_batches(config, strategy):
     replicas = strategy.num_replicas_in_sync
     for name in ("train", "eval"):
@@ -718,15 +752,6 @@ def pick_policies(known, names):
             f"has {', '.join(known)}."
         )
     return {name: known[name] for name in names}
-
-
-def _family(config):
-    if config.family not in FAMILIES:
-        raise InputError(
-            f"unknown family {config.family!r}: expected one of "
-            f"{', '.join(sorted(FAMILIES))}."
-        )
-    return FAMILIES[config.family]
 
 
 def _plain(section):

@@ -55,3 +55,16 @@ FAMILIES = {
     "pham": Family(models.PHAM, phases.PHAM_PHASES),
     "ram": Family(models.RAM.from_options, phases.RAM_PHASES, shown="mean"),
 }
+
+
+def find_family(name):
+    """Returns the `Family` of that name.
+
+    Raises:
+        InputError: If there is none.
+    """
+    if name not in FAMILIES:
+        raise InputError(
+            f"unknown family {name!r}: expected one of {', '.join(sorted(FAMILIES))}."
+        )
+    return FAMILIES[name]

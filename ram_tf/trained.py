@@ -19,7 +19,7 @@ from ram_tf import (
     visualization,
 )
 from ram_tf.errors import InputError
-from ram_tf.families import FAMILIES
+from ram_tf.families import find_family
 from ram_tf.files import write_json
 from ram_tf.training.checkpointing import find_checkpoint, load_weights, read_state
 
@@ -79,17 +79,28 @@ def restore(workdir, checkpoint="best"):
 
 
 def _run_folder(workdir):
-    """The folder of a run: in a workdir of several phases, its last one there."""
-    if not (workdir / "config.json").exists():
-        found = [
-            workdir / phase.name
-            for family in FAMILIES.values()
-            for phase in family.phases
-            if (workdir / phase.name / "checkpoints").is_dir()
-        ]
-        if found:
-            return found[-1]
-    return workdir
+    """The folder of a run: in a workdir of several phases, its last one there.
+
+    Each says of which family it is: another family may have phases of the same names.
+    """
+    if (workdir / "config.json").exists():
+        return workdir
+    found = {}
+    for path in workdir.glob("*/config.json"):
+        folder = path.parent
+        if (folder / "checkpoints").is_dir():
+            config, *_ = experiment.read_run(folder)
+            phases = find_family(config.family).phases
+            names = [phase.name for phase in phases] if len(phases) > 1 else []
+            if folder.name in names:
+                found[config.family, names.index(folder.name)] = folder
+    families = sorted({family for family, _ in found})
+    if len(families) > 1:
+        raise InputError(
+            f"{workdir} holds phases of {' and '.join(families)}: name the folder of "
+            "one phase."
+        )
+    return found[max(found)] if found else workdir
 
 
 def evaluate(

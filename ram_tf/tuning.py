@@ -13,7 +13,7 @@ from ml_collections import config_dict
 
 from ram_tf import experiment, metrics, visualization
 from ram_tf.errors import InputError
-from ram_tf.families import FAMILIES
+from ram_tf.families import find_family
 from ram_tf.files import whole_file, write_json
 
 ORACLES = {
@@ -61,7 +61,7 @@ def search(
         0, or 130 when it was interrupted.
     """
     workdir = pathlib.Path(workdir)
-    family = FAMILIES[config.family]
+    family = find_family(config.family)
     phase = family.phase(phase or family.phases[0].name)
     experiment.check_monitor(phase, "objective", objective)
     chosen = experiment.phase_config(config, phase)
@@ -154,7 +154,7 @@ class _Search(base_tuner.BaseTuner):
         if "tuner/epochs" in values:  # Hyperband says how long, and where to start.
             overrides["train.epochs"] = values["tuner/epochs"]
             if values.get("tuner/trial_id"):
-                family = FAMILIES[self.config.family]
+                family = find_family(self.config.family)
                 start = self.folder(values["tuner/trial_id"])
                 start = experiment.phase_folder(start, self.phase, family)
                 overrides["train.pretrain_checkpoint"] = str(start)
@@ -164,7 +164,7 @@ class _Search(base_tuner.BaseTuner):
         return pathlib.Path(self.directory) / "trials" / trial_id
 
     def results(self, trial_id):
-        family = FAMILIES[self.config.family]
+        family = find_family(self.config.family)
         folder = experiment.phase_folder(self.folder(trial_id), self.phase, family)
         return json.loads((folder / "results.json").read_text())
 
@@ -266,14 +266,13 @@ def config_source(config, overrides):
 
 def _literal(section, depth):
     lines = []
-    for key in section:
+    for key, field in section.items(preserve_field_references=True):
         value = section[key]
         if isinstance(value, config_dict.ConfigDict):
             text = _literal(value, depth + 2)
-        elif value is None:
-            kind = section.get_type(key)
-            text = f"config_dict.placeholder({kind.__name__})"
-            text = "None" if kind is type(None) else text
+        elif isinstance(field, config_dict.FieldReference):
+            kind = f"field_type={field.get_type().__name__}"
+            text = f"config_dict.FieldReference({value!r}, {kind})"
         else:
             text = repr(value)
         lines.append(f"{'    ' * (depth + 2)}{key!r}: {text},\n")

@@ -197,13 +197,13 @@ def test_what_a_phase_fixes_cannot_be_set(config):
     varied = experiment.vary(config, {})
     with varied.unlocked():
         varied.phases.pretrain.num_glimpses = 2
-    phase = experiment.FAMILIES["fine_grained"].phase("pretrain")
+    phase = experiment.find_family("fine_grained").phase("pretrain")
     with pytest.raises(InputError, match="it is 1 in this phase"):
         experiment.phase_config(varied, phase)
 
 
 def test_pre_training_looks_once_whatever_the_glimpses_asked_for(config):
     varied = experiment.vary(config, {"train.num_glimpses": 5, "train.mc_samples": 3})
-    phase = experiment.FAMILIES["fine_grained"].phase("pretrain")
+    phase = experiment.find_family("fine_grained").phase("pretrain")
     train = experiment.phase_config(varied, phase).train
     assert (train.num_glimpses, train.mc_samples) == (1, 1)
