@@ -6,10 +6,10 @@
   python train.py --dataset=svhn --datapath=DIR --training_phase=first --lr=0.001
 
 Short names: --datapath --lr --batch --batchv --T --epochs --pretrain_checkpoint
---strategy --mixed_precision. A family that trains in phases takes --training_phase
-(first, second, third, or all, the default) and, with one phase, --ccebal, the weight of
-its classification loss; without --config, --dataset names the config,
-configs/pham_<dataset>.py.
+--strategy --mixed_precision. A family of several phases takes --training_phase (PHAM:
+first, second, third, or all, the default); its --lr, --epochs and --ccebal, the weight
+of the classification loss, need one phase. Without --config, --dataset names the
+config, configs/pham_<dataset>.py.
 """
 
 import pathlib
@@ -28,6 +28,13 @@ flags.DEFINE_string("workdir", None, "Folder of the run; default runs/<config na
 flags.DEFINE_alias("logfolder", "workdir")
 flags.DEFINE_bool("overwrite", False, "Delete what is in the workdir, start anew.")
 flags.DEFINE_string("training_phase", "all", "Phase to train, or all in their order.")
+for kind, name, description in (
+    (flags.FloatParser(), "lr", "Learning rate of the phase."),
+    (flags.IntegerParser(), "epochs", "Epochs of the phase."),
+    (flags.FloatParser(), "ccebal", "Weight of the phase's classification loss."),
+    (flags.ArgumentParser(), "pretrain_checkpoint", "Weights that it starts from."),
+):
+    flags.DEFINE(command.OrNone(kind), name, None, description)
 
 # Short names of config keys.
 SHORT_NAMES = {
@@ -38,7 +45,7 @@ SHORT_NAMES = {
     "strategy": "runtime.strategy",
     "mixed_precision": "runtime.mixed_precision",
 }
-# Those that a phase sets for itself.
+# Those that a phase may set for itself: which key they are depends on the family.
 PHASE_NAMES = {
     "lr": "learning_rate",
     "epochs": "epochs",
@@ -46,47 +53,21 @@ PHASE_NAMES = {
     "ccebal": "weights.classification",
 }
 # The weight of the classification loss in the phases that have no choice.
-FIXED_CCEBAL = {"first": 1.0, "second": 0.0}
+FIXED_CCEBAL = {("pham", "first"): 1.0, ("pham", "second"): 0.0}
 
 
 def rewrite(argv):
-    """Turns the short names into overrides of the config, and chooses its file."""
+    """Turns short names into overrides of the config, and chooses its file."""
     given = command.flag_values(argv)
-    phase = given.get("training_phase", "all")
-    phase_names = {
-        name: f"train.{key}" if phase == "all" else f"phases.{phase}.{key}"
-        for name, key in PHASE_NAMES.items()
-    }
-    # A family of one phase has no use for the flag.
-    several = "training_phase" in given or "dataset" in given
-    refused = ["ccebal", *(["epochs", "lr"] if several else [])]
-    refused = [name for name in refused if given.get(name, "None") != "None"]
-    if phase == "all" and refused:
-        raise InputError(
-            f"--{refused[0]} needs one --training_phase: for all of them use "
-            f"--config.phases.NAME.{PHASE_NAMES[refused[0]]}."
-        )
-    if phase in FIXED_CCEBAL and "ccebal" in given:
-        argv = _overrule_ccebal(argv, given["ccebal"], phase)
-    if "dataset" in given or ("training_phase" in given and "config" not in given):
+    if "dataset" in given:
         argv = _config_of_dataset(argv, given)
-    return command.expand_short_names(argv, SHORT_NAMES | phase_names)
-
-
-def _overrule_ccebal(argv, value, phase):
-    fixed = FIXED_CCEBAL[phase]
-    if value != "None" and command.number(value, "ccebal") != fixed:
-        print(
-            f"warning: --ccebal={value} is overruled: phase {phase} has {fixed:g}.",
-            file=sys.stderr,
-        )
-    return command.without_flag(argv, "ccebal")
+    return command.expand_short_names(argv, SHORT_NAMES)
 
 
 def _config_of_dataset(argv, given):
     if "config" in given:
         raise InputError("--dataset names a config: give it or --config, not both.")
-    name = given.get("dataset", "digits")
+    name = given["dataset"]
     file = ROOT / "configs" / f"pham_{name}.py"
     if not file.exists():
         known = sorted(path.stem[5:] for path in file.parent.glob("pham_*.py"))
@@ -96,11 +77,61 @@ def _config_of_dataset(argv, given):
     return [*command.without_flag(argv, "dataset"), f"--config={file}"]
 
 
+def configure():
+    """Returns the config that the parsed command line means."""
+    from ram_tf import experiment
+    from ram_tf.families import find_family
+
+    config = CONFIG.value
+    family = find_family(config.family)
+    if FLAGS.training_phase != "all":
+        family.phase(FLAGS.training_phase)  # It is known.
+    overrides = config_flags.get_override_values(FLAGS["config"])
+    values = {}
+    for name in PHASE_NAMES:
+        # None means unset; but a phase can be told to start from no weights.
+        told = FLAGS[name].present and name == "pretrain_checkpoint"
+        if FLAGS[name].value is None and not told:
+            continue
+        key = _phase_key(name, family.phases)
+        if key in overrides:
+            raise InputError(f"--{name} and --config.{key} are one key: give only one.")
+        if name != "ccebal" or not _is_fixed(config.family, FLAGS.ccebal):
+            values[key] = FLAGS[name].value
+    config = experiment.vary(config, values)
+    experiment.prefer(config, {*overrides, *values})
+    return config
+
+
+def _phase_key(name, phases):
+    """The key that a short name stands for, in a family of these phases."""
+    key = PHASE_NAMES[name]
+    if FLAGS.training_phase != "all" and len(phases) > 1:
+        return f"phases.{FLAGS.training_phase}.{key}"
+    if len(phases) > 1 and name != "pretrain_checkpoint":
+        raise InputError(
+            f"--{name} needs one --training_phase: for all of them use "
+            f"--config.phases.NAME.{key}."
+        )
+    return f"phases.{phases[0].name}.{key}" if name == "ccebal" else f"train.{key}"
+
+
+def _is_fixed(family, ccebal):
+    """Whether the phase has no choice; says so if another weight was given."""
+    phase = FLAGS.training_phase
+    fixed = FIXED_CCEBAL.get((family, phase))
+    if fixed is not None and ccebal != fixed:
+        print(
+            f"warning: --ccebal={ccebal:g} is overruled: phase {phase} has {fixed:g}.",
+            file=sys.stderr,
+        )
+    return fixed is not None
+
+
 def main(arguments):
     from ram_tf import experiment
 
-    config = CONFIG.value
-    experiment.prefer(config, config_flags.get_override_values(FLAGS["config"]))
+    config = configure()
     config_file = pathlib.Path(config_flags.get_config_filename(FLAGS["config"]))
     workdir = FLAGS.workdir or pathlib.Path("runs") / config_file.stem
     return experiment.run(

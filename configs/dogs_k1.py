@@ -34,11 +34,17 @@ def get_config():
     config.model.start_size = 2
     config.model.core.units = 2048
     config.model.emission.units = 512
-    config.phases.pretrain.pretrain_checkpoint = "imagenet"
-    config.phases.pretrain.epochs = 30
-    config.phases.attend.epochs = 60
+    config.policy.stddev = 0.2
+    # Both phases have the step and the batch of `train`.
     config.train.learning_rate = 1e-4
     config.train.batch_size = 128
     config.train.schedule = {"kind": "constant"}
+    config.train.num_glimpses = 3
+    config.phases.pretrain.pretrain_checkpoint = "imagenet"
+    config.phases.pretrain.epochs = 30
+    config.phases.attend.epochs = 60
+    config.phases.attend.learning_rate = None
+    config.phases.attend.batch_size = None
+    config.eval.mc_samples = 7
     config.eval.batch_size = 32
     return config

@@ -30,7 +30,7 @@ def get_config():
             "datapath": config_dict.placeholder(str),
             "validation_fraction": 0.1,
             "seed": 0,
-            "image_size": (60, 60),
+            "image_size": config_dict.FieldReference((60, 60)),
             "known_share": 0.5,
             "test_drawers": 4,
             "split_seed": 0,

@@ -26,9 +26,24 @@ def get_config():
     config.model.latent_units = 256
     config.model.hidden_units = 512
     config.model.num_flows = 4
+    config.model.dropout = 0.5
+    config.model.published_norm = False  # Its normalisation was a mistake.
     config.model.channel_variance = False
     config.model.imagined_steps = None
-    config.train.steps_per_epoch = None
+    # Every phase has the values of `train`; the first goes on for longer.
+    for phase in config.phases.values():
+        phase.epochs = None
+        phase.steps_per_epoch = None
+        phase.learning_rate = None
+    config.phases.first.epochs = 1000
+    config.phases.first.weights.classification = 1.0
+    config.phases.third.weights.classification = 16.0
+    config.train.epochs = 100
+    config.train.steps_per_epoch = None  # An epoch is a pass over the images.
+    config.train.learning_rate = 1e-3
+    config.train.batch_size = 64
+    config.train.num_glimpses = 7
+    config.train.clip_norm = 10.0
     config.train.schedule = config_dict.ConfigDict(
         {
             "kind": "plateau",
@@ -39,11 +54,8 @@ def get_config():
             "minimum": 0.0,
         }
     )
-    config.train.epochs = 100
-    config.phases.first.epochs = 1000
-    config.phases.second.epochs = None
-    config.phases.third.epochs = None
     config.train.checkpoint_every_steps = 1000
+    config.policy.num_samples = 20
     config.eval.batch_size = 50
     config.eval.seeds = 3
     config.runtime.xla = True

@@ -52,6 +52,8 @@ def get_config():
     config.model.imagined_steps = 2
     config.policy.feature_noise = True
     config.phases.first.epochs = 10
+    config.phases.first.steps_per_epoch = 500
+    config.phases.first.learning_rate = 2e-3
     config.phases.second.batch_size = 32
     config.phases.second.steps_per_epoch = 1000
     config.phases.second.epochs = 10

@@ -39,7 +39,7 @@ def get_config():
             "dropout": 0.5,
             "published_norm": False,
             "channel_variance": True,
-            "imagined_steps": 2,
+            "imagined_steps": config_dict.FieldReference(2),
         }
     )
     config.policy = config_dict.ConfigDict(
@@ -55,15 +55,15 @@ def get_config():
         {
             "first": {
                 "weights": {"classification": 1.0},
-                "epochs": 12,
-                "steps_per_epoch": 500,
-                "learning_rate": 2e-3,
+                "epochs": config_dict.FieldReference(12),
+                "steps_per_epoch": config_dict.FieldReference(500),
+                "learning_rate": config_dict.FieldReference(2e-3),
                 "monitor": "val_accuracy",
                 "pretrain_checkpoint": config_dict.placeholder(str),
             },
             "second": {
                 "weights": {"kl": 1.0, "reconstruction": 1.0},
-                "epochs": 5,
+                "epochs": config_dict.FieldReference(5),
                 "steps_per_epoch": config_dict.placeholder(int),
                 "learning_rate": config_dict.placeholder(float),
                 "monitor": "val_loss",
@@ -71,7 +71,7 @@ def get_config():
             },
             "third": {
                 "weights": {"classification": 16.0, "kl": 1.0, "reconstruction": 1.0},
-                "epochs": 3,
+                "epochs": config_dict.FieldReference(3),
                 "steps_per_epoch": config_dict.placeholder(int),
                 "learning_rate": config_dict.placeholder(float),
                 "monitor": "val_accuracy",

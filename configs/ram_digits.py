@@ -14,6 +14,7 @@ from ml_collections import config_dict
 
 
 def get_config():
+    # A key that may be None is a placeholder, or a reference where it has a value.
     config = config_dict.ConfigDict()
     config.family = "ram"
     config.data = config_dict.ConfigDict(
@@ -23,7 +24,7 @@ def get_config():
             "validation_fraction": 0.1,
             "seed": 0,
             "digit_size": 24,
-            "canvas": (40, 40),
+            "canvas": config_dict.FieldReference((40, 40)),
             "test_places": 4,
         }
     )
@@ -48,7 +49,7 @@ def get_config():
             "core": {"kind": "rectifier", "units": 256},
             "location": {
                 "stddev": 0.1,
-                "hidden_units": 128,
+                "hidden_units": config_dict.FieldReference(128),
                 "bound": "tanh",
                 "mean_scale": 1.0,
                 "detach_inputs": True,
@@ -81,10 +82,10 @@ def get_config():
             "mc_samples": 1,
             "batch_size": 128,
             "epochs": 15,
-            "steps_per_epoch": config_dict.placeholder(int),
+            "steps_per_epoch": config_dict.FieldReference(200),
             "learning_rate": 1e-3,
             "schedule": {"kind": "cosine", "warmup_steps": 0, "minimum": 0.0},
-            "clip_norm": 5.0,
+            "clip_norm": config_dict.FieldReference(5.0),
             "early_stopping_patience": config_dict.placeholder(int),
             "monitor": "val_accuracy",
             "checkpoint_every_steps": 1000,
@@ -93,7 +94,6 @@ def get_config():
             "pretrain_checkpoint": config_dict.placeholder(str),
         }
     )
-    config.train.steps_per_epoch = 200
     config.eval = config_dict.ConfigDict(
         {
             "batch_size": 360,
@@ -101,7 +101,9 @@ def get_config():
             "mc_samples": 10,
             "validation_mc_samples": 1,
             "seeds": 1,
-            "policies": ("learned", "mean", "random", "center"),
+            "policies": config_dict.FieldReference(
+                ("learned", "mean", "random", "center")
+            ),
         }
     )
     config.runtime = config_dict.ConfigDict(

@@ -1,8 +1,9 @@
 """RAM on your own images: a folder, .tar or .zip with one folder of images a class.
 
 Images are cropped around the centre to the ratio of `data.image_size` and resized to
-it. Start from glimpses that cover a tenth to a half of the image together; the command
-prints what share they can cover.
+it, or left as they are, all of one size (`--config.data.image_size=None`). Start from
+glimpses that cover a tenth to a half of the image together; the command prints what
+share they can cover.
 
 Command: python train.py --config=configs/ram_folder.py --datapath=DIR
 Score: depends on your images.
@@ -20,7 +21,7 @@ def get_config():
             "datapath": config_dict.placeholder(str),
             "validation_fraction": 0.1,
             "seed": 0,
-            "image_size": (96, 96),
+            "image_size": config_dict.FieldReference((96, 96)),
             "square": config_dict.placeholder(int),
             "smallest_square": 1.0,
             "flip": False,

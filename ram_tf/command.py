@@ -4,7 +4,9 @@ Imports neither TensorFlow nor anything that does, so that flags are parsed firs
 """
 
 import contextlib
+import functools
 import itertools
+import operator
 import os
 import pathlib
 import re
@@ -13,11 +15,34 @@ import sys
 import time
 
 from absl import app, flags
+from ml_collections import config_flags
 
 from ram_tf.errors import InputError
 
 FLAGS = flags.FLAGS
 STARTED = time.time()
+
+
+class OrNone(flags.ArgumentParser):
+    """Reads the word `None` as nothing, and any other as `parser` does."""
+
+    def __init__(self, parser):
+        super().__init__()
+        self.parser = parser
+
+    def parse(self, argument):
+        return None if argument in (None, "None") else self.parser.parse(argument)
+
+    def flag_type(self):
+        return self.parser.flag_type()
+
+
+for kind, parser in {
+    float: flags.FloatParser(),
+    int: flags.IntegerParser(),
+    str: flags.ArgumentParser(),
+}.items():
+    config_flags.register_flag_parser_for_type(kind, OrNone(parser))
 
 
 def run(main, *, rewrite=None, default_config=None, positional=None):
@@ -36,23 +61,19 @@ def run(main, *, rewrite=None, default_config=None, positional=None):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     app.define_help_flags()
     try:
-        argv = rewrite(sys.argv) if rewrite else sys.argv
-        if default_config is not None:
-            argv = choose_config(argv, default_config)
-        sys.argv[:] = argv  # Where ml_collections looks for overrides.
-        arguments = _parse(argv)
-        if len(arguments) > 1 and positional is None:
-            raise InputError(
-                f"unexpected argument {arguments[1]!r}: every option starts with --, "
-                "as in --epochs=5."
-            )
+        arguments = parse(
+            sys.argv,
+            rewrite=rewrite,
+            default_config=default_config,
+            positional=positional,
+        )
         with _silenced():
             import tensorflow as tf
 
             if "TF_CONFIG" not in os.environ:  # Several workers meet before that.
                 tf.config.list_logical_devices()
         tf.get_logger().setLevel("ERROR")  # No hints about retracing.
-        status = main(arguments[1:])
+        status = main(arguments)
     except Exception as error:
         expected = isinstance(error, (InputError, OSError)) or _is_out_of_memory(error)
         if os.environ.get("RAM_TF_TRACEBACK") or not expected:
@@ -63,6 +84,29 @@ def run(main, *, rewrite=None, default_config=None, positional=None):
     except KeyboardInterrupt:
         status = 130
     sys.exit(status or 0)
+
+
+def parse(argv, *, rewrite=None, default_config=None, positional=None):
+    """Parses a command line into the flags; returns its positional arguments.
+
+    Takes what `run` takes.
+
+    Raises:
+        InputError: If the command line, or the config that it names, cannot be used.
+    """
+    argv = rewrite(argv) if rewrite else argv
+    if default_config is not None:
+        argv = choose_config(argv, default_config)
+    sys.argv[:] = argv  # Where ml_collections looks for overrides.
+    _, *arguments = _parse(argv)
+    if arguments and positional is None:
+        raise InputError(
+            f"unexpected argument {arguments[0]!r}: every option starts with --, as in "
+            "--epochs=5."
+        )
+    if default_config is not None:
+        _set_to_none(FLAGS["config"])
+    return arguments
 
 
 def expand_short_names(argv, short_names):
@@ -181,7 +225,13 @@ def _parse(argv):
     try:
         arguments = FLAGS(argv)
     except flags.Error as error:
-        raise InputError(_describe(error)) from error
+        untyped = re.search(r"NoneType.* of field config\.(\S+) is not", str(error))
+        raise InputError(
+            f"--config.{untyped[1]} is None in the config's file, of no type to read "
+            "it as: write config_dict.placeholder(int), or of another type, there."
+            if untyped
+            else _describe(error)
+        ) from error
     # A config file is a program and may raise anything; so may an override of a key
     # that it does not have.
     except Exception as error:
@@ -189,6 +239,25 @@ def _parse(argv):
     if "config" in FLAGS and FLAGS["config"].value is None:
         raise InputError("the config file's get_config() returned nothing.")
     return arguments
+
+
+def _set_to_none(flag):
+    """Gives the keys that were overridden with `None` that value, or refuses it.
+
+    A tuple's parser makes `(None,)` of it. A key may be `None` if its file says so, by
+    a placeholder or a reference; any other takes it too, and loses its type.
+    """
+    for key, value in config_flags.get_override_values(flag).items():
+        if value not in (None, (None,)):
+            continue
+        *sections, name = key.split(".")
+        section = functools.reduce(operator.getitem, sections, flag.value)
+        section[name] = None
+        if section.get_type(name) is type(None):
+            raise InputError(
+                f"--config.{key} cannot be None: its file gives it a value that is no "
+                "config_dict.placeholder or config_dict.FieldReference."
+            )
 
 
 def _describe_config_error(error):

@@ -2,12 +2,17 @@
 
 import os
 import pathlib
+import runpy
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import pytest
 import tensorflow as tf
+from absl import flags
+
+from ram_tf import command
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DATA = pathlib.Path(os.environ.get("RAM_TF_DATA_DIR", ROOT / "../shared/data"))
@@ -41,3 +46,29 @@ def real_data():
 @pytest.fixture(scope="session")
 def root():
     return ROOT
+
+
+@pytest.fixture
+def understand(monkeypatch):
+    """Returns a function: words of train.py's command line -> the config they mean.
+
+    The flags are those of a process that has just started, each time.
+    """
+
+    def read(*words):
+        monkeypatch.setattr(sys, "argv", ["train.py"])
+        monkeypatch.setattr(sys, "path", [*sys.path])
+        before = set(flags.FLAGS)
+        try:
+            names = runpy.run_path(str(ROOT / "train.py"))
+            command.parse(
+                ["train.py", *map(str, words)],
+                rewrite=names["rewrite"],
+                default_config=ROOT / "configs" / "ram_digits.py",
+            )
+            return names["configure"]()
+        finally:
+            for name in set(flags.FLAGS) - before:
+                delattr(flags.FLAGS, name)
+
+    return read

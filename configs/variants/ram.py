@@ -15,7 +15,7 @@ and 89.6; four samples of a quarter of the images 89.8 and 81.4; an LSTM core 98
 BASE = "configs/ram_digits.py"
 
 VARIANTS = {
-    "as_published": {},
+    "as_it_is": {},
     "open_location_head": {"model.location.detach_inputs": False},
     "open_baseline": {"model.baseline.detach_inputs": False},
     "clipped_mean": {"model.location.bound": "clip"},

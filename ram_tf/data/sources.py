@@ -266,6 +266,9 @@ def photographs(
 
 def _augmentations(names):
     """The transforms of these `AUGMENTATIONS`, in their own order."""
+    if isinstance(names, (tuple, list)) and len(names) == 1:
+        (single,) = names  # A command line makes a tuple of True, too.
+        names = single if isinstance(single, bool) else names
     if isinstance(names, bool):
         names = tuple(AUGMENTATIONS) if names else ()
     if not isinstance(names, (tuple, list)) or not set(names) <= set(AUGMENTATIONS):

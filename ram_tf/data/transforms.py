@@ -354,10 +354,12 @@ def size_pair(value, option):
     """Returns `value`, an integer or (height, width), as a pair of integers.
 
     Args:
-        value: What the user gave.
+        value: What the user gave. A command line makes a tuple of a single integer.
         option: Name of the option, for the error.
     """
     pair = (value, value) if isinstance(value, (int, np.integer)) else value
+    if isinstance(pair, (tuple, list)) and len(pair) == 1:
+        pair = (pair[0], pair[0])
     valid = isinstance(pair, (tuple, list)) and len(pair) == 2
     if not valid or not all(isinstance(v, (int, np.integer)) and v > 0 for v in pair):
         raise InputError(
