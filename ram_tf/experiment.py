@@ -81,6 +81,7 @@ def run(
     workdir,
     *,
     phase="all",
+    until_epoch=None,
     overwrite=False,
     started=None,
     tested_on="test",
@@ -93,6 +94,9 @@ def run(
         workdir: Folder of the run, made if needed. A family of several phases has a
             folder for each inside.
         phase: Name of the phase to train, or `"all"` in their order.
+        until_epoch: Int >= 1, or `None`. A phase of more epochs ends after this many,
+            as if it were stopped there, and is tested. It goes on when it is run again
+            for longer, and then ends with the numbers of a run that never paused.
         overwrite: Boolean. Delete what is in `workdir` and start anew.
         started: `time.time()` at the start of the command, or `None`: now.
         tested_on: `"test"`, or `"validation"` where several runs are compared.
@@ -136,6 +140,8 @@ def run(
             for each in chosen:
                 _delete_run(folders[each.name])
                 _claim(folders[each.name], configs[each.name])
+        elif chief:
+            _reopen(folders, configs, until_epoch, report)
         first_step = FirstStep(started, report)
         for each in chosen:
             folder = folders[each.name]
@@ -151,6 +157,7 @@ def run(
                     weights,
                     strategy,
                     [first_step],
+                    until_epoch,
                     tested_on,
                     report,
                 )
@@ -402,7 +409,16 @@ def _take_over(network, weights, phase, config):
 
 
 def _train_phase(
-    config, phase, dataset, folder, weights, strategy, callbacks, tested_on, report
+    config,
+    phase,
+    dataset,
+    folder,
+    weights,
+    strategy,
+    callbacks,
+    until_epoch,
+    tested_on,
+    report,
 ):
     """Trains one phase in its folder and tests it; returns 0 or an exit status.
 
@@ -480,7 +496,8 @@ def _train_phase(
         functools.partial(
             dataset.train_batches, train.batch_size, seed=config.runtime.seed
         ),
-        epochs=train.epochs,
+        # Schedules are those of all epochs, of which these are the first.
+        epochs=_last_epoch(config, until_epoch),
         steps_per_epoch=steps_per_epoch,
         # What a callback adds to the logs is seen by those after it.
         callbacks=[
@@ -531,6 +548,8 @@ def _train_phase(
             "images_per_second": float(np.median(rates)),
             "best": checkpointing.best,
             "steps": trainer.step,
+            "epochs": len(checkpointing.history),
+            "until_epoch": _last_epoch(config, until_epoch),
             "parameters": network.count_params(),
             "environment": describe_environment(),
         },
@@ -790,6 +809,22 @@ def _claim(workdir, config):
                 "delete it and start anew."
             )
     write_json(path, content)
+
+
+def _last_epoch(config, until_epoch):
+    epochs = config.train.epochs
+    return epochs if until_epoch is None else min(until_epoch, epochs)
+
+
+def _reopen(folders, configs, until_epoch, report):
+    """Takes back the results of phases that ended earlier than is asked for now."""
+    for name, folder in folders.items():
+        path, last = folder / "results.json", _last_epoch(configs[name], until_epoch)
+        if path.exists():
+            before = _read_json(path).get("until_epoch", last)
+            if before < last:
+                report(f"{folder} ended after epoch {before} and goes on to {last}")
+                path.unlink()
 
 
 def _read_json(path):

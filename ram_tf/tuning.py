@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import pathlib
+import shutil
 
 import keras
 import keras_tuner
@@ -15,6 +16,7 @@ from ram_tf import experiment, metrics, visualization
 from ram_tf.errors import InputError
 from ram_tf.families import find_family
 from ram_tf.files import whole_file, write_json
+from ram_tf.training.checkpointing import read_state
 
 ORACLES = {
     "random": keras_tuner.oracles.RandomSearchOracle,
@@ -40,7 +42,15 @@ def search(
 
     Every trial is an ordinary workdir, `workdir/trials/<id>`, tested on the validation
     images alone. In the end `workdir` holds `trials.csv`, `search.png` and
-    `best_config.py`, which `train.py` takes. With keras-tuner's environment variables
+    `best_config.py`, which `train.py` takes.
+
+    Hyperband ends most trials early. A trial that it trains further is a new one that
+    goes on from a copy of the trial before, optimizer and all: it ends with the numbers
+    of a run of its values that was never paused. The learning rate follows the schedule
+    of all `train.epochs` in every trial, and a score is the best of all epochs since
+    the first, whichever trial ran them.
+
+    With keras-tuner's environment variables
     (`KERASTUNER_TUNER_ID`, `KERASTUNER_ORACLE_IP`, `KERASTUNER_ORACLE_PORT`) one
     process is the chief and the others its workers, in one shared `workdir`.
 
@@ -53,18 +63,29 @@ def search(
         max_trials: Int.
         objective: Name of a log of an epoch, whose best value counts: the highest or
             the lowest, see `metrics.monitor_mode`.
-        phase: Name of the phase to search for, or `None`: the family's only one.
+        phase: Name of the phase to search for, or `None`: the family's only one. One
+            that starts from another's weights needs `train.pretrain_checkpoint`.
         seed: Int, of the search.
         report: Function of one line of text.
 
     Returns:
-        0, or 130 when it was interrupted.
+        0, or 128 + the signal's number when one stopped it.
+
+    Raises:
+        InputError: If the space, the phase or `workdir` cannot be meant, or every trial
+            failed.
     """
     workdir = pathlib.Path(workdir)
     family = find_family(config.family)
-    phase = family.phase(phase or family.phases[0].name)
+    phase = _phase(family, phase)
     experiment.check_monitor(phase, "objective", objective)
     chosen = experiment.phase_config(config, phase)
+    _check_decided(space, phase, tuner)
+    if phase.starts_from and chosen.train.pretrain_checkpoint is None:
+        raise InputError(
+            f"phase {phase.name} starts from the weights of phase {phase.starts_from}: "
+            "name a workdir that has them with --pretrain_checkpoint."
+        )
     hypermodel = _Space(space)
     parameters = keras_tuner.HyperParameters()
     hypermodel.build(parameters)
@@ -128,14 +149,22 @@ class _Search(base_tuner.BaseTuner):
         super().__init__(**kwargs)
 
     def run_trial(self, trial):
-        folder = self.folder(trial.trial_id)
         parameters = trial.hyperparameters
         overrides = self.hypermodel.overrides(parameters)
         self.report(f"trial {trial.trial_id}: {json.dumps(overrides)}")
+        # Hyperband says where to start, and how many epochs there are to be since the
+        # first one.
+        until, parent = (
+            parameters.values.get(f"tuner/{name}") for name in ("epochs", "trial_id")
+        )
+        if parent:
+            epochs = parameters.values["tuner/initial_epoch"]
+            self._go_on_from(parent, trial.trial_id, epochs)
         status = experiment.run(
             self.trial_config(parameters),
-            folder,
+            self.folder(trial.trial_id),
             phase=self.phase.name,
+            until_epoch=until,
             tested_on="validation",
             report=self.report,
         )
@@ -144,29 +173,77 @@ class _Search(base_tuner.BaseTuner):
         keras.backend.clear_session()
         return {self.objective: self.results(trial.trial_id)["best"]["value"]}
 
+    def on_trial_end(self, trial):
+        if trial.message:
+            self.report(f"trial {trial.trial_id} failed: {_last_line(trial)}")
+        super().on_trial_end(trial)
+
+    def _go_on_from(self, parent, trial_id, epochs):
+        """Makes a trial's folder a copy of another's, as that was after its epochs."""
+        folder = self.phase_folder(trial_id)
+        if folder.exists():  # The trial was interrupted after this.
+            return
+        source = self.phase_folder(parent)
+        try:
+            trained = self.results(parent).get("until_epoch")
+            for name in ("last", "best"):
+                read_state(source / "checkpoints" / name)
+        except (OSError, ValueError, InputError) as error:
+            raise InputError(
+                f"trial {trial_id} cannot go on from trial {parent}: {error}"
+            ) from error
+        if trained != epochs:
+            raise InputError(
+                f"trial {trial_id} cannot go on from trial {parent}: that ended after "
+                f"epoch {trained}, expected {epochs}."
+            )
+        self.report(f"trial {trial_id} goes on from trial {parent}, epoch {epochs}")
+        aside = folder.with_name(f"{folder.name}.writing")
+        shutil.rmtree(aside, ignore_errors=True)
+        left = ("results.json", "figures", "*.previous", "*.writing", ".lock")
+        shutil.copytree(source, aside, ignore=shutil.ignore_patterns(*left))
+        aside.rename(folder)
+
     def trial_config(self, parameters):
         """The config of a trial, whose best weights are those of the objective."""
-        overrides = {
-            **self.hypermodel.overrides(parameters),
-            "train.monitor": self.objective,
-        }
-        values = parameters.values
-        if "tuner/epochs" in values:  # Hyperband says how long, and where to start.
-            overrides["train.epochs"] = values["tuner/epochs"]
-            if values.get("tuner/trial_id"):
-                family = find_family(self.config.family)
-                start = self.folder(values["tuner/trial_id"])
-                start = experiment.phase_folder(start, self.phase, family)
-                overrides["train.pretrain_checkpoint"] = str(start)
-        return experiment.vary(self.config, overrides)
+        overrides = self.hypermodel.overrides(parameters)
+        return experiment.vary(
+            self.config, {**overrides, "train.monitor": self.objective}
+        )
 
     def folder(self, trial_id):
         return pathlib.Path(self.directory) / "trials" / trial_id
 
-    def results(self, trial_id):
+    def phase_folder(self, trial_id):
         family = find_family(self.config.family)
-        folder = experiment.phase_folder(self.folder(trial_id), self.phase, family)
-        return json.loads((folder / "results.json").read_text())
+        return experiment.phase_folder(self.folder(trial_id), self.phase, family)
+
+    def results(self, trial_id):
+        return json.loads((self.phase_folder(trial_id) / "results.json").read_text())
+
+
+def _phase(family, name):
+    """The phase of that name, or a family's only one."""
+    if name is None and len(family.phases) > 1:
+        known = ", ".join(each.name for each in family.phases)
+        raise InputError(
+            f"the family has the phases {known}: name the one to search for with "
+            "--training_phase."
+        )
+    return family.phase(name or family.phases[0].name)
+
+
+def _check_decided(space, phase, tuner):
+    """Refuses a space that sets what the search itself decides."""
+    decided = {"monitor": "the objective"}
+    if tuner == "hyperband":
+        decided["epochs"] = "hyperband"
+    for name, who in decided.items():
+        for key in (f"train.{name}", f"phases.{phase.name}.{name}"):
+            if key in space:
+                raise InputError(
+                    f"the space sets {key}, which {who} decides: leave it."
+                )
 
 
 def _oracle(tuner, max_trials, objective, epochs, seed):
@@ -231,34 +308,64 @@ def _summarise(running, config, workdir, report):
         curves, workdir / "search.png", "trial", running.oracle.objective.name
     )
     overrides = running.hypermodel.overrides(best.hyperparameters)
+    chosen = running.trial_config(best.hyperparameters)
+    several = len(FAMILIES[config.family].phases) > 1
+    phase = f" --training_phase={running.phase.name}" if several else ""
+    length = (
+        f"trained {_epochs(running, best) or '?'} of the "
+        f"{experiment.phase_config(chosen, running.phase).train.epochs} epochs of its "
+        "config"
+    )
     path = workdir / "best_config.py"
     with whole_file(path) as file:
-        file.write(config_source(experiment.vary(config, overrides), overrides))
+        file.write(config_source(chosen, overrides, phase, length))
     report(
-        f"best trial {best.trial_id}, {running.objective} {best.score:.4f}: "
+        f"best trial {best.trial_id}, {running.objective} {best.score:.4f}, {length}: "
         f"{json.dumps(overrides)}"
     )
-    report(f"wrote {path}, trials.csv and search.png: train.py takes --config={path}")
+    report(
+        f"wrote {path}, trials.csv and search.png: train.py --config={path}{phase} "
+        "trains all epochs"
+    )
 
 
 def _row(running, trial):
-    message = (trial.message or "").strip().splitlines()
     return {
         "trial": trial.trial_id,
         "status": trial.status,
         "score": float("nan") if trial.score is None else trial.score,
         **running.hypermodel.overrides(trial.hyperparameters),
-        "epochs": trial.hyperparameters.values.get("tuner/epochs", ""),
-        "message": message[-1] if message else "",
+        "epochs": _epochs(running, trial),
+        "message": _last_line(trial),
     }
 
 
-def config_source(config, overrides):
-    """A config as the source of a Python file that `train.py` takes."""
+def _epochs(running, trial):
+    """The epochs behind a trial's score, since the first; nothing if there are none."""
+    try:
+        return running.results(trial.trial_id)["epochs"]
+    except (OSError, ValueError, KeyError):
+        return ""
+
+
+def _last_line(trial):
+    return ((trial.message or "").strip().splitlines() or [""])[-1]
+
+
+def config_source(config, overrides, phase, length):
+    """The config of a search's best trial as the source of a file for `train.py`.
+
+    Args:
+        config: `ConfigDict`.
+        overrides: Dictionary: dotted config key -> value, what the search set.
+        phase: The end of the command that trains it.
+        length: How much of its training the trial had, in words.
+    """
     said = "\n".join(f"  {key} = {value!r}" for key, value in overrides.items())
     return (
         f'"""The best config of a search, which set\n\n{said}\n\n'
-        'Command: python train.py --config=FILE\n"""\n\n'
+        f"and {length}; this command trains all of them:\n\n"
+        f'  python train.py --config=FILE{phase}\n"""\n\n'
         "from ml_collections import config_dict\n\n\n"
         f"def get_config():\n    return {_literal(config, 1)}\n"
     )

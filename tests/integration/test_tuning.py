@@ -3,14 +3,26 @@
 import json
 import math
 import os
+import runpy
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 
+import keras
 import pytest
 
-from tests.integration.conftest import ROOT, read_rows, read_state
+from ram_tf import experiment, tuning
+from ram_tf.errors import InputError
+from ram_tf.training.checkpointing import save_checkpoint
+from tests.integration.conftest import (
+    ROOT,
+    assert_same_run,
+    assert_same_training,
+    read_rows,
+    read_state,
+)
 
 SPACE = """
 SPACE = {
@@ -18,6 +30,56 @@ SPACE = {
     "model.core.units": lambda hp, name: hp.Choice(name, [8, 12]),
 }
 """
+
+# Hyperband makes of 3 epochs: three trials of one, and the best of them goes on to 3.
+CONFIG = """
+import tiny
+
+
+def get_config():
+    config = tiny.get_config()
+    config.train.epochs = 3
+    config.train.picture_every_epochs = 100
+    config.eval.policies = ("learned",)
+    config.eval.seeds = 1
+    return config
+"""
+
+# A search that is told to stop once it has trained a step.
+STOPPED = """
+import os
+import runpy
+import signal
+import sys
+
+from ram_tf import tuning
+
+
+def report(line):
+    print(line)
+    if line.startswith("first step"):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+folder, config, space, workdir = sys.argv[1:]
+sys.path.append(folder)
+status = tuning.search(
+    runpy.run_path(config)["get_config"](),
+    runpy.run_path(space)["SPACE"],
+    workdir,
+    tuner="hyperband",
+    max_trials=4,
+    report=report,
+)
+sys.exit(status)
+"""
+
+
+@pytest.fixture(scope="module")
+def config(tiny_config):
+    path = tiny_config.with_name("to_search.py")
+    path.write_text(CONFIG)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -27,95 +89,195 @@ def space(tmp_path_factory):
     return path
 
 
-def words(config, space, workdir, *more):
+def words(config, space, workdir, *more, tuner="hyperband"):
     return (
         "tools/tune.py",
         f"--config={config}",
         f"--space={space}",
         f"--workdir={workdir}",
-        "--config.train.epochs=2",
+        f"--tuner={tuner}",
         *more,
     )
 
 
 @pytest.fixture(scope="module")
-def searched(tiny_config, space, succeed, tmp_path_factory):
-    """The folder of a finished search. Not to be written to."""
+def first_round(config, space, succeed, tmp_path_factory):
+    """The folder of a search whose trials are all short. Not to be written to."""
     workdir = tmp_path_factory.mktemp("search") / "run"
-    result = succeed(*words(tiny_config, space, workdir, "--max_trials=3"))
+    result = succeed(*words(config, space, workdir, "--max_trials=3"))
     assert "3 trials, 0 failed" in result.out and "best trial" in result.out
     return workdir
 
 
-def test_a_search_leaves_a_table_a_plot_and_the_best_config(searched, succeed):
+@pytest.fixture(scope="module")
+def searched(config, space, first_round, succeed, tmp_path_factory):
+    """The folder of that search, gone on with by one trial. Not to be written to."""
+    workdir = tmp_path_factory.mktemp("search") / "run"
+    shutil.copytree(first_round, workdir)
+    result = succeed(*words(config, space, workdir, "--max_trials=4"))
+    assert f"trial 3 goes on from trial {parent(workdir)}, epoch 1" in result.out
+    assert "resuming from step 7 " in result.out
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def best_trained(searched, succeed, tmp_path_factory):
+    """The workdir of the best config, trained. Not to be written to."""
+    workdir = tmp_path_factory.mktemp("best") / "run"
+    best = f"--config={searched / 'best_config.py'}"
+    result = succeed("train.py", best, f"--workdir={workdir}")
+    assert "test accuracy" in result.out
+    return workdir
+
+
+def read_json(path):
+    return json.loads(path.read_text())
+
+
+def parent(workdir):
+    """The trial that the fourth one goes on from."""
+    trial = read_json(workdir / "oracle" / "trial_3" / "trial.json")
+    return trial["hyperparameters"]["values"]["tuner/trial_id"]
+
+
+def test_a_search_leaves_a_table_a_plot_and_the_best_config(searched):
     rows = read_rows(searched / "trials.csv")
-    assert [row["trial"] for row in rows] == ["0", "1", "2"]
+    assert [row["trial"] for row in rows] == ["0", "1", "2", "3"]
     assert {row["status"] for row in rows} == {"COMPLETED"}
-    points = {(row["train.learning_rate"], row["model.core.units"]) for row in rows}
-    assert len(points) == 3
+    assert [row["epochs"] for row in rows] == ["1", "1", "1", "3"]
+    points = [(row["train.learning_rate"], row["model.core.units"]) for row in rows]
+    assert len(set(points[:3])) == 3 and points[3] == points[int(parent(searched))]
     assert (searched / "search.png").stat().st_size > 5000
     for row in rows:
         folder = searched / "trials" / row["trial"]
-        config = json.loads((folder / "config.json").read_text())
+        config = read_json(folder / "config.json")
         assert config["train"]["learning_rate"] == float(row["train.learning_rate"])
         assert config["model"]["core"]["units"] == int(row["model.core.units"])
-        results = json.loads((folder / "results.json").read_text())
+        results = read_json(folder / "results.json")
         assert results["best"]["value"] == pytest.approx(float(row["score"]))
         assert "validation" in results and "test" not in results
+        best = max(
+            float(row["val_accuracy"]) for row in read_rows(folder / "metrics.csv")
+        )
+        assert best == pytest.approx(float(row["score"]))
     best = max(rows, key=lambda row: float(row["score"]))
     namespace = {}
     exec((searched / "best_config.py").read_text(), namespace)
+    assert f"trained {best['epochs']} of the 3 epochs" in namespace["__doc__"]
     config = namespace["get_config"]()
     assert config.train.learning_rate == float(best["train.learning_rate"])
     assert config.data.get_type("datapath") is str
 
 
-def test_the_best_config_trains_and_a_trial_is_an_ordinary_workdir(
-    searched, succeed, tmp_path
+def test_a_trial_that_goes_on_equals_a_run_that_never_paused(searched, best_trained):
+    """What was promoted was the best, so the best config is that of both trials."""
+    for trial in ("3", parent(searched)):
+        config = read_json(searched / "trials" / trial / "config.json")
+        assert config == read_json(best_trained / "config.json")
+    assert_same_training(searched / "trials" / "3", best_trained)
+
+
+def test_an_interrupted_trial_goes_on_as_if_nothing_had_happened(
+    config, space, first_round, searched, run, tmp_path
 ):
-    result = succeed(
-        "train.py",
-        f"--config={searched / 'best_config.py'}",
-        f"--workdir={tmp_path / 'run'}",
-        "--config.train.epochs=1",
-    )
-    assert "test accuracy" in result.out
-    succeed(
-        "tools/evaluate.py",
-        f"--workdir={searched / 'trials' / '0'}",
-        "--policy=mean",
-        "--seeds=1",
-    )
+    workdir, script = tmp_path / "search", tmp_path / "stopped.py"
+    shutil.copytree(first_round, workdir)
+    # Killed before that, in the middle of a copy.
+    (workdir / "trials" / "3.writing" / "checkpoints").mkdir(parents=True)
+    script.write_text(STOPPED)
+    result = run(str(script), config.parent, config, space, workdir)
+    assert result.status == 128 + signal.SIGTERM, result.err
+    assert "the same command goes on" in result.out
+    trial = workdir / "trials" / "3"
+    assert read_state(trial / "checkpoints" / "last")["step"] == 8
+    assert not list(workdir.rglob("*.writing"))
+    result = run(*words(config, space, workdir, "--max_trials=4"))
+    assert result.status == 0, result.err
+    assert "resuming from step 8 " in result.out
+    assert_same_training(trial, searched / "trials" / "3")
+    table = (searched / "trials.csv").read_text()
+    assert (workdir / "trials.csv").read_text() == table
+
+
+def test_a_trial_is_an_ordinary_workdir_that_trains_to_its_end(
+    searched, best_trained, succeed, tmp_path
+):
+    workdir = tmp_path / "run"
+    shutil.copytree(searched / "trials" / parent(searched), workdir)
+    best = f"--config={searched / 'best_config.py'}"
+    result = succeed("train.py", best, f"--workdir={workdir}")
+    assert f"{workdir} ended after epoch 1 and goes on to 3" in result.out
+    assert_same_run(workdir, best_trained)
+    succeed("tools/evaluate.py", f"--workdir={workdir}", "--policy=mean", "--seeds=1")
+
+
+def _remove(trial):
+    shutil.rmtree(trial)
+
+
+def _truncate(trial):
+    path = trial / "checkpoints" / "last" / "model.weights.h5"
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def _shorten(trial):
+    path = trial / "results.json"
+    path.write_text(json.dumps(read_json(path) | {"until_epoch": 2}))
+
+
+@pytest.mark.parametrize(
+    "damage, said",
+    [
+        (_remove, "No such file"),
+        (_truncate, "model.weights.h5 is not what was written"),
+        (_shorten, "ended after epoch 2, expected 1"),
+    ],
+)
+def test_a_trial_that_cannot_go_on_fails_and_the_search_goes_on(
+    config, space, first_round, run, tmp_path, damage, said
+):
+    workdir = tmp_path / "search"
+    shutil.copytree(first_round, workdir)
+    for trial in ("0", "1", "2"):
+        damage(workdir / "trials" / trial)
+    result = run(*words(config, space, workdir, "--max_trials=4"))
+    assert result.status == 0, result.err
+    assert "4 trials, 1 failed" in result.out
+    (line,) = (line for line in result.out.splitlines() if "trial 3 failed" in line)
+    assert f"cannot go on from trial {parent(workdir)}" in line and said in line
+    row = read_rows(workdir / "trials.csv")[3]
+    assert row["status"] == "FAILED" and said in row["message"]
+    assert row["epochs"] == ""
+    assert not (workdir / "trials" / "3").exists()
 
 
 def test_a_finished_search_is_told_again_and_another_one_refused(
-    searched, tiny_config, space, succeed, refuse, tmp_path
+    searched, config, space, succeed, refuse, tmp_path
 ):
     before = (searched / "trials.csv").read_text()
-    result = succeed(*words(tiny_config, space, searched, "--max_trials=3"))
+    result = succeed(*words(config, space, searched, "--max_trials=4"))
     assert "best trial" in result.out and "Epoch" not in result.out
     assert (searched / "trials.csv").read_text() == before
     other = tmp_path / "other.py"
     other.write_text(SPACE.replace("[8, 12]", "[8, 16]"))
     for changed in (
-        words(tiny_config, other, searched),
-        words(tiny_config, space, searched, "--objective=val_loss"),
-        words(tiny_config, space, searched, "--tuner=grid"),
-        words(tiny_config, space, searched, "--config.train.batch_size=8"),
+        words(config, other, searched),
+        words(config, space, searched, "--objective=val_loss"),
+        words(config, space, searched, tuner="grid"),
+        words(config, space, searched, "--config.train.batch_size=8"),
     ):
         assert "holds another search" in refuse(*changed)
 
 
-def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(
-    tiny_config, run, tmp_path
-):
+def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(config, run, tmp_path):
     space = tmp_path / "space.py"
     space.write_text(
         "SPACE = {'train.learning_rate': "
         "lambda hp, name: hp.Choice(name, [1e30, 1e-3])}"
     )
     workdir = tmp_path / "search"
-    result = run(*words(tiny_config, space, workdir, "--tuner=grid", "--max_trials=2"))
+    short = ("--max_trials=2", "--config.train.epochs=1")
+    result = run(*words(config, space, workdir, *short, tuner="grid"))
     assert result.status == 0, result.err
     rows = {
         float(row["train.learning_rate"]): row
@@ -125,50 +287,106 @@ def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(
     assert math.isnan(float(rows[1e30]["score"]))
     assert "not finite" in rows[1e30]["message"]
     assert rows[1e-3]["status"] == "COMPLETED"
+    assert rows[1e-3]["epochs"] == "1"
 
 
-@pytest.mark.slow
-def test_hyperband_trains_the_best_further(tiny_config, space, succeed, tmp_path):
-    workdir = tmp_path / "search"
-    succeed(
-        *words(
-            tiny_config,
-            space,
-            workdir,
-            "--tuner=hyperband",
-            "--max_trials=6",
-            "--config.train.epochs=4",
-        )
+# A phase of several, trained by a double: what matters is what it is told.
+
+
+@pytest.fixture
+def pham(root, monkeypatch):
+    """A config of three phases, each of three epochs."""
+    monkeypatch.syspath_prepend(root / "configs")
+    import pham_digits
+
+    return experiment.vary(pham_digits.get_config(), {"train.epochs": 3})
+
+
+RATES = {"train.learning_rate": lambda hp, name: hp.Choice(name, [1e-4, 1e-3, 1e-2])}
+
+
+def test_a_phase_that_goes_on_keeps_the_start_it_was_given(pham, monkeypatch, tmp_path):
+    pham.train.pretrain_checkpoint = "given"
+    phase = experiment.FAMILIES["pham"].phase("second")
+    told = []
+
+    def train(config, workdir, *, phase, until_epoch, **options):
+        folder = workdir / phase
+        last = folder / "checkpoints" / "last"
+        told.append((config, until_epoch, read_state(last)["step"]))
+        network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        for name in ("last", "best"):
+            state = {"step": len(told)}
+            save_checkpoint(folder / "checkpoints" / name, network, None, state)
+        results = {
+            "best": {"value": len(told)},
+            "epochs": 1,
+            "until_epoch": until_epoch,
+        }
+        (folder / "results.json").write_text(json.dumps(results))
+
+    monkeypatch.setattr(experiment, "run", train)
+    lines = []
+    tuning.search(
+        pham,
+        RATES,
+        tmp_path,
+        tuner="hyperband",
+        max_trials=4,
+        phase="second",
+        report=lines.append,
     )
-    rows = read_rows(workdir / "trials.csv")
-    assert len(rows) == 6 and {"2", "4"} <= {row["epochs"] for row in rows}
-    longer = [row for row in rows if row["epochs"] == "4"]
-    configs = [
-        json.loads((workdir / "trials" / row["trial"] / "config.json").read_text())
-        for row in longer
-    ]
-    assert any(config["train"]["pretrain_checkpoint"] for config in configs)
-    for config in configs:
-        assert config["train"]["epochs"] == 4
+    assert [until for _, until, _ in told] == [1, 1, 1, 3]
+    # The third was the best, and the fourth found its checkpoint before it began.
+    assert [step for *_, step in told] == [0, 0, 0, 3]
+    configs = [experiment.phase_config(config, phase).train for config, *_ in told]
+    assert {train.pretrain_checkpoint for train in configs} == {"given"}
+    assert {train.epochs for train in configs} == {3}
+    assert configs[3].to_json() == configs[2].to_json()
+    assert "--training_phase=second trains all epochs" in lines[-1]
+    namespace = {}
+    exec((tmp_path / "best_config.py").read_text(), namespace)
+    best = experiment.phase_config(namespace["get_config"](), phase)
+    assert best.train.to_json() == configs[3].to_json()
 
 
-def test_an_interrupted_search_goes_on(tiny_config, space, start, tmp_path):
-    workdir = tmp_path / "search"
-    command = words(tiny_config, space, workdir, "--max_trials=2")
-    last = workdir / "trials" / "1" / "checkpoints" / "last"
-    stopped = start(*command).wait_for(lambda: read_state(last)["step"] >= 3)
-    result = stopped.send(signal.SIGTERM).finish()
-    assert result.status == 128 + signal.SIGTERM, result.err
-    assert not (workdir / "best_config.py").exists()
-    result = start(*command).finish()
-    assert result.status == 0, result.err
-    assert "resuming from step" in result.out
-    rows = read_rows(workdir / "trials.csv")
-    assert [row["status"] for row in rows] == ["COMPLETED", "COMPLETED"]
+@pytest.mark.parametrize(
+    "space, options, said",
+    [
+        ({"train.epochs": None}, {"tuner": "hyperband"}, "which hyperband decides"),
+        ({"phases.first.epochs": None}, {"tuner": "hyperband"}, "hyperband decides"),
+        ({"train.monitor": None}, {}, "train.monitor, which the objective decides"),
+        ({}, {"phase": None}, "phases first, second, third: name the one"),
+        ({}, {"phase": "second"}, "--pretrain_checkpoint"),
+    ],
+)
+def test_a_search_that_cannot_be_meant_is_refused(pham, tmp_path, space, options, said):
+    options = {"phase": "first", **options}
+    with pytest.raises(InputError, match=said):
+        tuning.search(pham, RATES | space, tmp_path / "search", **options)
+    assert not (tmp_path / "search").exists()
 
 
 @pytest.mark.slow
-def test_a_chief_and_two_workers_share_a_search(tiny_config, space, tmp_path):
+def test_a_run_that_stopped_early_has_nothing_to_go_on_with(tiny_config, tmp_path):
+    """A learning rate that moves nothing: the second epoch is no better."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(tiny_config.parent)
+        config = runpy.run_path(str(tiny_config))["get_config"]()
+    config.train.learning_rate = 1e-30
+    config.train.early_stopping_patience = 1
+    config.runtime.deterministic = False  # That would hold for the tests after it.
+    for until, epochs in ((1, 1), (3, 2), (None, 2)):
+        experiment.run(
+            config, tmp_path / "run", until_epoch=until, report=lambda line: None
+        )
+        results = read_json(tmp_path / "run" / "results.json")
+        assert results["epochs"] == epochs
+        assert results["until_epoch"] == (until or config.train.epochs)
+
+
+@pytest.mark.slow
+def test_a_chief_and_two_workers_share_a_search(config, space, tmp_path):
     workdir = tmp_path / "search"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -178,7 +396,7 @@ def test_a_chief_and_two_workers_share_a_search(tiny_config, space, tmp_path):
         processes[name] = subprocess.Popen(
             [
                 sys.executable,
-                *words(tiny_config, space, workdir, "--max_trials=4"),
+                *words(config, space, workdir, "--max_trials=4"),
             ],
             cwd=ROOT,
             stdout=subprocess.PIPE,
@@ -196,6 +414,7 @@ def test_a_chief_and_two_workers_share_a_search(tiny_config, space, tmp_path):
     rows = read_rows(workdir / "trials.csv")
     assert len(rows) == 4
     assert {row["status"] for row in rows} == {"COMPLETED"}
+    assert sorted(row["epochs"] for row in rows) == ["1", "1", "1", "3"]
     for name in ("tuner0", "tuner1"):
         assert "trial " in said[name], said
     assert "4 trials, 0 failed" in said["chief"]
