@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from ram_tf import layers, objectives, ops, random
+from tests.comparisons import assert_close
 
 STDDEV = 0.4
 MEAN = np.array([0.3, -0.2], "float32")
@@ -118,7 +119,7 @@ def test_the_baseline_passes_no_gradient():
         loss = ops.score_function_loss(log_probs, tf.ones((4,)), baselines)
     at_baselines, at_log_probs = tape.gradient(loss, (baselines, log_probs))
     assert at_baselines is None
-    np.testing.assert_allclose(at_log_probs, np.full((4, 2), -0.7), rtol=1e-6)
+    assert_close(at_log_probs, np.full((4, 2), -0.7))
 
 
 def test_the_return_of_an_open_set_by_hand():
@@ -142,5 +143,5 @@ def test_the_belief_in_the_true_class_is_a_return_without_a_gradient():
     exponentials = np.exp(logits[:, -1])
     probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
     expected = probabilities[np.arange(4), labels][:, None]
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert_close(found, expected)
     assert tape.gradient(found, logits) is None

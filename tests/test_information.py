@@ -6,6 +6,7 @@ import scipy.special
 import tensorflow as tf
 
 from ram_tf import ops, random
+from tests.comparisons import assert_close
 
 RNG = np.random.default_rng(0)
 SEED = random.make_seed(3)
@@ -22,9 +23,10 @@ def gain(lookahead, belief):
 def test_the_gain_is_zero_where_looking_changes_nothing(scale):
     belief = scale * RNG.standard_normal((5, 7)).astype("float32")
     lookahead = np.broadcast_to(belief[:, None, None], (5, 3, 4, 7))
-    np.testing.assert_allclose(gain(lookahead, belief), 0, atol=1e-6)
+    # What is left over of two logarithms of up to 1 nat that cancel.
+    assert gain(lookahead, belief).max() < 1e-5
     # Logits are free up to a constant.
-    np.testing.assert_allclose(gain(lookahead + 3, belief), 0, atol=1e-5)
+    assert gain(lookahead + 3, belief).max() < 1e-5
 
 
 def test_the_gain_is_the_mutual_information_of_a_small_discrete_case():
@@ -47,9 +49,7 @@ def test_the_gain_is_the_mean_over_samples_of_a_divergence():
     imagined = scipy.special.softmax(lookahead.astype(float), axis=-1)
     present = scipy.special.softmax(belief.astype(float), axis=-1)
     divergence = scipy.special.rel_entr(imagined, present[:, None, None]).sum(-1)
-    np.testing.assert_allclose(
-        gain(lookahead, belief), divergence.mean(axis=1), rtol=1e-4, atol=1e-6
-    )
+    assert_close(gain(lookahead, belief), divergence.mean(axis=1))
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e-6, 1e-3, 1.0, 10.0, 100.0])
@@ -67,7 +67,7 @@ def test_a_class_that_is_ruled_out_costs_nothing():
     certain = np.array([[200.0, -200.0, -200.0]], "float32")  # softmax: 1, 0, 0
     even = np.zeros((1, 3), "float32")
     assert scipy.special.softmax(certain)[0, 1] == 0
-    assert gain(certain[:, None, None], even) == pytest.approx(np.log(3), rel=1e-6)
+    assert gain(certain[:, None, None], even) == pytest.approx(np.log(3), rel=1e-5)
     assert gain(certain[:, None, None], certain) == 0
     assert np.isfinite(gain(even[:, None, None], certain)).all()
 
@@ -167,4 +167,4 @@ def test_a_convolution_is_tensorflows(kernel_size, channels, strides, padding):
     expected = tf.nn.conv2d(images, kernel, strides, padding.upper())
     found = ops.convolve(images, kernel, strides, padding)
     assert found.shape == expected.shape
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    assert_close(found, expected)

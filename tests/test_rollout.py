@@ -9,6 +9,7 @@ import tensorflow as tf
 from ram_tf import evaluation, layers, models, objectives, ops, policies, random
 from ram_tf.errors import InputError
 from ram_tf.families import FAMILIES
+from tests.comparisons import assert_close
 
 POLICIES = {
     "gaussian": policies.GaussianPolicy(),
@@ -49,11 +50,11 @@ def look(network, policy, images, num_glimpses=4, seed=1, **options):
     )
 
 
-def assert_same(first, second, **tolerance):
+def assert_same(first, second, tolerance=1e-5):
     first, second = (tf.nest.flatten(r._asdict()) for r in (first, second))
     assert len(first) == len(second) > 5
     for a, b in zip(first, second):
-        np.testing.assert_allclose(a, b, **tolerance)
+        assert_close(a, b, tolerance)
 
 
 @every_policy
@@ -82,7 +83,7 @@ def test_looking_less_than_once_is_refused(num_glimpses):
 def test_the_same_seed_is_the_same_rollout(policy):
     network, images = make_network(), some_images()
     first, again, other = (look(network, policy, images, seed=s) for s in (1, 1, 2))
-    assert_same(first, again, rtol=0)
+    assert_same(first, again, tolerance=0)
     moved = np.abs(np.asarray(first.locations) - other.locations).max()
     assert (moved == 0) if policy.deterministic else (moved > 0.1)
 
@@ -93,9 +94,7 @@ def test_an_image_is_seen_alike_alone_and_in_a_batch(name):
     together = look(network, POLICIES[name], images)
     for index in range(len(images)):
         alone = look(network, POLICIES[name], images[index : index + 1])
-        np.testing.assert_allclose(
-            alone.logits[0], together.logits[index], rtol=1e-4, atol=1e-6
-        )
+        assert_close(alone.logits[0], together.logits[index])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +120,7 @@ def test_all_glimpses_in_one_call_are_those_taken_step_by_step(name, core):
     planned = look(network, policies.CONTROLS[name], images)
     stepwise = look(network, OneByOne(planned.locations), images)
     assert np.asarray(planned.logits).std() > 0
-    assert_same(planned, stepwise, rtol=1e-4, atol=1e-5)
+    assert_same(planned, stepwise)
 
 
 def test_every_step_and_image_draws_its_own_noise():
@@ -140,7 +139,7 @@ def test_noise_around_the_mean_is_that_of_the_location_head():
     first, second = noise[:, 0].ravel(), noise[:, 1].ravel()
     assert abs(np.corrcoef(first, second)[0, 1]) < 4 / np.sqrt(len(first))
     expected = (-(noise**2) / 2 - np.log(0.3 * np.sqrt(2 * np.pi))).sum(axis=-1)
-    np.testing.assert_allclose(result.log_probs, expected, rtol=1e-3, atol=1e-3)
+    assert_close(result.log_probs, expected, 1e-4)
 
 
 def test_a_sample_outside_the_image_is_looked_at_on_the_border():
@@ -179,7 +178,7 @@ def test_the_deterministic_policy_goes_where_the_head_points():
     result = look(network, POLICIES["mean"], some_images())
     for step in range(3):
         mean, _ = network.location(result.hidden[:, step])
-        np.testing.assert_allclose(result.locations[:, step + 1], mean, atol=1e-6)
+        assert_close(result.locations[:, step + 1], mean)
 
 
 def test_controls_look_where_their_names_say():

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from ram_tf import layers, models, objectives, policies, random
+from tests.comparisons import assert_close
 
 PARTS = ("glimpse_network", "core", "location", "baseline", "classifier")
 SEEING = {"glimpse_network", "core", "classifier"}
@@ -184,9 +185,9 @@ def test_a_decision_counts_if_a_glimpse_follows_or_it_is_asked_for(
     advantages = advantages[:, :decisions]
     terms = objectives.ram_objective(rollout, LABELS)
     reinforce = -(np.asarray(rollout.log_probs) * advantages).sum(axis=1)
-    np.testing.assert_allclose(terms["reinforce"], reinforce, rtol=1e-4, atol=1e-5)
+    assert_close(terms["reinforce"], reinforce)
     errors = (advantages**2).sum(axis=1) / max(decisions, 1)
-    np.testing.assert_allclose(terms["baseline"], errors, rtol=1e-4, atol=1e-5)
+    assert_close(terms["baseline"], errors)
 
 
 def test_the_last_decision_changes_nothing_that_came_before():
@@ -241,9 +242,9 @@ def test_the_return_is_one_when_the_class_after_the_last_glimpse_is_right():
         extras={"baselines": np.full((2, 2), 0.25, "float32")},
     )
     terms = objectives.ram_objective(rollout, np.array([2, 0]))
-    np.testing.assert_allclose(terms["reinforce"], [3 * 0.75, 3 * -0.25])
-    np.testing.assert_allclose(terms["baseline"], [0.75**2, 0.25**2])
+    assert_close(terms["reinforce"], [3 * 0.75, 3 * -0.25])
+    assert_close(terms["baseline"], [0.75**2, 0.25**2])
     exponentials = np.exp([5.0, 0.0, 0.0])
     softmax = exponentials / exponentials.sum()
     cross_entropies = -np.log([softmax[0], softmax[1]])
-    np.testing.assert_allclose(terms["classification"], cross_entropies, rtol=1e-5)
+    assert_close(terms["classification"], cross_entropies)

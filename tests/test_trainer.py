@@ -11,6 +11,7 @@ from ram_tf import random as ram_random
 from ram_tf.metrics import COLLAPSED_SPREAD
 from ram_tf.training.loop import Loop, NonFiniteLoss
 from ram_tf.training.trainer import Trainer, clip_global_norm, mean_over_global_batch
+from tests.comparisons import assert_close
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.random((12, 10, 9, 1), "float32")
@@ -60,11 +61,11 @@ def train(trainer, steps=2, images=IMAGES, labels=LABELS):
     return {name: float(value) for name, value in logs.items()}
 
 
-def assert_same_weights(first, second, atol=1e-6):
+def assert_same_weights(first, second):
     first, second = weights_of(first.network), weights_of(second.network)
     assert len(first) == len(second) > 10
     for a, b in zip(first, second):
-        np.testing.assert_allclose(a, b, atol=atol, rtol=0)
+        assert_close(a, b)
 
 
 def change(trainer, before):
@@ -236,7 +237,7 @@ def test_copies_of_images_with_their_own_noise_are_a_larger_batch():
 def test_copies_without_noise_change_nothing():
     one, three = make_trainer(MEAN), make_trainer(MEAN, mc_samples=3)
     assert train(one) == pytest.approx(train(three), rel=1e-4)
-    assert_same_weights(one, three, atol=1e-5)
+    assert_same_weights(one, three)
 
 
 @pytest.mark.usefixtures("eagerly")
@@ -267,8 +268,8 @@ def test_the_gradient_of_the_batch_is_clipped_as_a_whole():
     norm = np.linalg.norm(free)
     assert norm > 0.5
     assert np.linalg.norm(bitten) == pytest.approx(0.05, rel=1e-3)
-    np.testing.assert_allclose(bitten, free * 0.05 / norm, atol=1e-6)
-    np.testing.assert_allclose(loose, free, atol=1e-6)
+    assert_close(bitten, free * 0.05 / norm, 1e-4)
+    assert_close(loose, free)
 
 
 def test_a_scaled_gradient_is_clipped_as_if_it_were_not():
@@ -277,7 +278,7 @@ def test_a_scaled_gradient_is_clipped_as_if_it_were_not():
         scaled = [gradient * scale for gradient in gradients]
         clipped = clip_global_norm(scaled, 6.5, scale)
         for found, gradient in zip(clipped, gradients):
-            np.testing.assert_allclose(found / scale, gradient / 2, rtol=1e-6)
+            assert_close(found / scale, gradient / 2)
 
 
 def test_on_one_device_the_loss_is_the_mean_over_the_batch():
