@@ -309,7 +309,7 @@ def _summarise(running, config, workdir, report):
     )
     overrides = running.hypermodel.overrides(best.hyperparameters)
     chosen = running.trial_config(best.hyperparameters)
-    several = len(FAMILIES[config.family].phases) > 1
+    several = len(find_family(config.family).phases) > 1
     phase = f" --training_phase={running.phase.name}" if several else ""
     length = (
         f"trained {_epochs(running, best) or '?'} of the "

@@ -17,7 +17,6 @@ from tests.integration.conftest import (
     read_state,
 )
 
-
 pytestmark = pytest.mark.slow
 
 
