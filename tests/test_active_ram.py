@@ -1,5 +1,7 @@
 """Active sampling: uncertainty, stopping, and looking no longer than it takes."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -27,6 +29,7 @@ def make_network(**options):
     return network
 
 
+@functools.cache
 def make_decided_network():
     """One whose beliefs differ enough between images to stop at different times."""
     network = make_network()
@@ -229,9 +232,10 @@ def test_evaluation_and_dynamic_looking_agree():
     policy = policies.GaussianPolicy(sample=False)
     split = data.Split((255 * IMAGES).astype("uint8"), LABELS)
     dataset = data.Dataset("tiny", split, split, split, tuple("abcd"))
-    measured = evaluation.Evaluator(network, policy, 5, stop_epsilons=EPSILONS).measure(
-        dataset.eval_batches("test", 10)
+    evaluator = evaluation.Evaluator(
+        network, policy, 5, stop_epsilons=EPSILONS, xla=False
     )
+    measured = evaluator.measure(dataset.eval_batches("test", 12))
     for row, epsilon in zip(measured["stopping"], EPSILONS):
         found = models.DynamicLooker(network, policy, 5, epsilon)(split.images)
         right = found["probabilities"].argmax(axis=-1) == LABELS
@@ -253,6 +257,7 @@ def test_noise_of_the_sensor_is_averaged_and_varies_between_seeds():
         2,
         mc_samples=3,
         seeds=2,
+        xla=False,
     )
     measured = compared["policies"]["mean"]
     assert measured["mc_samples"] == 3

@@ -17,6 +17,8 @@ from tests.conftest import ROOT
 FILES = sorted((ROOT / "configs").glob("*.py"))
 SPACES = sorted((ROOT / "configs" / "spaces").glob("*.py"))
 VARIANTS = sorted((ROOT / "configs" / "variants").glob("*.py"))
+# The largest models, each beside a smaller one of its kind.
+LARGE = ("dogs_k1", "dogs_k3", "pham_cifar100", "pham_tinyimagenet")
 SECTIONS = {"family", "data", "model", "policy", "phases", "train", "eval", "runtime"}
 
 
@@ -33,7 +35,17 @@ def config_named(name, monkeypatch):
     return load(path, monkeypatch).get_config()
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(
+            path,
+            id=path.stem,
+            marks=[pytest.mark.slow] if path.stem in LARGE else [],
+        )
+        for path in FILES
+    ],
+)
 def test_config_builds(path, monkeypatch):
     module = load(path, monkeypatch)
     assert "Command: python train.py" in module.__doc__
