@@ -87,15 +87,14 @@ def test_named_models_have_the_published_size(name):
 
 
 @cases
-def test_eager_graph_and_xla_agree(contract):
+def test_eager_and_xla_agree(contract):
     layer = contract.make()
     # XLA draws other random numbers from a seed than TensorFlow's own kernels do.
     eager = call(layer, contract, **contract.fixed)
-    for jit_compile in (False, True):
-        compiled = tf.function(
-            lambda: call(layer, contract, **contract.fixed), jit_compile=jit_compile
-        )
-        assert_same(eager, compiled(), 1e-4)
+    compiled = tf.function(
+        lambda: call(layer, contract, **contract.fixed), jit_compile=True
+    )
+    assert_same(eager, compiled(), 1e-4)
 
 
 @cases
