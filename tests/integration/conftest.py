@@ -44,6 +44,7 @@ def get_config():
     config.eval.batch_size = 32
     config.eval.max_examples = 48
     config.eval.mc_samples = 2
+    config.eval.policies = ("learned", "center")
     config.runtime.xla = False
     return config
 """
