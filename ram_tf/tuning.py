@@ -76,6 +76,9 @@ def search(
             failed.
     """
     workdir = pathlib.Path(workdir)
+    # A trial that is refused counts as a failed one: what all would be refused for is
+    # said before.
+    experiment.check(config)
     family = find_family(config.family)
     phase = _phase(family, phase)
     experiment.check_monitor(phase, "objective", objective)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ram_tf import data, experiment
+from ram_tf import data, experiment, tuning
 from ram_tf.errors import InputError
 from ram_tf.families import find_family
 from tests.conftest import ROOT
@@ -191,6 +191,19 @@ def test_what_holds_for_every_phase_can_be_set_for_one_again(understand):
     config = understand("--dataset=digits", "--config.train.epochs=3")
     assert config.phases.first.epochs is None
     assert config.phases.first.get_type("epochs") is int
+
+
+def test_what_a_search_writes_leaves_the_same_keys_open(understand, tmp_path):
+    path = tmp_path / "best_config.py"
+    path.write_text(tuning.config_source(understand("--dataset=digits"), {}))
+    config = understand(
+        f"--config={path}",
+        "--config.phases.first.epochs=None",
+        "--config.phases.second.learning_rate=0.5",
+        "--config.data.canvas=None",
+    )
+    assert config.phases.first.epochs is None and config.data.canvas is None
+    assert config.phases.second.learning_rate == 0.5
 
 
 # One word where a tuple may stand

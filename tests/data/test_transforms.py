@@ -303,7 +303,8 @@ def test_each_transform_gets_its_own_draws():
 def test_size_pair():
     assert size_pair(5, "canvas") == (5, 5) == size_pair(np.int64(5), "canvas")
     assert size_pair([4, 6], "canvas") == (4, 6)
-    for bad in (0, (4,), (4, 0), (4, 5, 6), "4", 2.5, None):
+    assert size_pair((4,), "canvas") == (4, 4)
+    for bad in (0, (), (0,), (None,), (4, 0), (4, 5, 6), "4", 2.5, None):
         with pytest.raises(InputError, match="data.canvas"):
             size_pair(bad, "canvas")
 

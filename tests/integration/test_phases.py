@@ -6,29 +6,15 @@ import signal
 
 import pytest
 
-from tests.integration.conftest import (
-    ROOT,
-    assert_same_run,
-    read_arrays,
-    read_state,
-)
+from tests.data.test_builders import OFFICIAL, TOP, pack, write_cinic10
+from tests.integration.conftest import assert_same_run, read_arrays, read_state
+from tests.test_train import PUBLISHED_LINES, published_line
 
 PHASES = ("first", "second", "third")
 FROZEN = {
     "second": ("patch_encoder", "location_mixer", "core", "classifier"),
     "third": (),
 }
-PUBLISHED = (
-    "--dataset=svhn",
-    "--lr=0.001",
-    "--training_phase=first",
-    "--ccebal=1",
-    "--batch=64",
-    "--batchv=64",
-    "--T=7",
-    "--epochs=1000",
-    "--pretrain_checkpoint=None",
-)
 
 
 def config_of(workdir):
@@ -95,45 +81,43 @@ def test_finished_phases_only_report(tiny_pham, trained_phases, succeed, tmp_pat
 # The published command line
 
 
-def test_the_published_command_line_gives_the_published_settings(refuse, tmp_path):
-    """Cut off where the data, which are not there, are read."""
-    workdir = tmp_path / "svhn_log_first"
-    line = refuse(
-        "train.py",
-        *PUBLISHED,
-        f"--datapath={tmp_path}/data",
-        f"--logfolder={workdir}",
-    )
-    assert f"{tmp_path}/data" in line
-    config = config_of(workdir / "first")
-    assert config["family"] == "pham"
-    assert config["data"]["name"] == "svhn"
-    assert config["data"]["datapath"] == f"{tmp_path}/data"
-    assert config["phases"] == {"first": {"weights": {"classification": 1.0}}}
-    train = config["train"]
-    assert (train["learning_rate"], train["epochs"]) == (0.001, 1000)
-    assert (train["batch_size"], train["num_glimpses"]) == (64, 7)
-    assert train["pretrain_checkpoint"] is None
-    assert config["eval"]["batch_size"] == 64
-    sizes = ("glimpse_size", "feature_units", "latent_units", "hidden_units")
-    assert [config["model"][name] for name in sizes] == [8, 128, 256, 512]
-    assert config["model"]["num_flows"] == 4
-    assert train["schedule"]["kind"] == "plateau" and train["clip_norm"] == 10
+@pytest.mark.slow
+def test_the_published_lines_train_all_phases(run, tmp_path):
+    """Word for word, on a tiny archive of the official layout, with small parts.
 
-
-def test_each_phase_has_its_own_published_settings(refuse, tmp_path):
-    """Without short names: 1000, 100 and 100 epochs, ccebal 1, 0 and 16."""
-    workdir = tmp_path / "run"
-    refuse(
-        "train.py",
-        "--dataset=svhn",
-        f"--datapath={tmp_path}/data",
-        f"--workdir={workdir}",
-    )
-    configs = {phase: config_of(workdir / phase) for phase in PHASES}
-    assert [configs[phase]["train"]["epochs"] for phase in PHASES] == [1000, 100, 100]
-    weights = [configs[phase]["phases"][phase]["weights"] for phase in PHASES]
-    assert [each.get("classification", 0) for each in weights] == [1, 0, 16]
+    The last overrides end each phase when its validation no longer improves, long
+    before its published number of epochs.
+    """
+    write_cinic10(tmp_path / "tree", each=12)
+    (tmp_path / "data").mkdir()
+    pack(tmp_path / "tree", tmp_path / "data" / OFFICIAL["cinic10"], TOP["cinic10"])
+    for phase in PHASES:
+        result = run(
+            "train.py",
+            *published_line("cinic10", phase, tmp_path / "data", tmp_path),
+            "--config.model.feature_units=4",
+            "--config.model.latent_units=3",
+            "--config.model.hidden_units=6",
+            "--config.model.num_flows=0",
+            "--config.policy.num_samples=2",
+            "--config.eval.policies=learned",
+            "--config.eval.seeds=1",
+            "--config.runtime.xla=False",
+            "--config.train.picture_every_epochs=1000",
+            "--config.train.monitor=val_accuracy",
+            "--config.train.early_stopping_patience=1",
+        )
+        assert result.status == 0, result.err
+        folder = tmp_path / f"cinic10_log_{phase}" / phase
+        assert json.loads((folder / "results.json").read_text())["steps"] > 0
+        config = config_of(folder)
+        assert config["data"]["name"] == "cinic10"
+        assert config["train"]["epochs"] == PUBLISHED_LINES[phase][1]
+        before = PUBLISHED_LINES[phase][2]
+        if before:
+            start = tmp_path / f"cinic10_log_{before}" / before / "checkpoints" / "best"
+            said = f"{phase} starts from the weights of {start}"
+            assert said in result.out
 
 
 def test_ccebal_is_the_weight_of_the_third_phase(refuse, tiny_pham, tmp_path):
@@ -254,9 +238,3 @@ def test_a_phase_finds_the_one_before_in_its_workdir(
     assert f"second starts from the weights of {workdir}/first" in result.out
     assert_same_phases(workdir, trained_phases, ("second",))
     assert not (workdir / "third").exists()
-
-
-def test_the_configs_of_the_published_data_sets_are_there():
-    names = ("svhn", "cifar10", "cifar100", "cinic10", "tinyimagenet")
-    for name in names:
-        assert (ROOT / "configs" / f"pham_{name}.py").exists()
