@@ -95,9 +95,12 @@ def test_a_seen_place_is_never_chosen():
     np.testing.assert_array_equal(masked, best)
 
 
-def test_the_first_of_equals_is_chosen():
+@pytest.mark.parametrize("xla", [False, True])
+@pytest.mark.parametrize("scores", [(0.0, 0.0, 0.0), (-0.0, -0.0, 0.0)])
+def test_the_first_of_equals_is_chosen(scores, xla):
     seen = np.array([[True, False, False], [False, True, False], [True, True, False]])
-    index, _ = ops.best_unseen(np.zeros((3, 3), "float32"), seen)
+    best = tf.function(ops.best_unseen, jit_compile=xla)
+    index, _ = best(np.tile(np.float32(scores), (3, 1)), seen)
     np.testing.assert_array_equal(index, [1, 0, 2])
 
 

@@ -102,13 +102,42 @@ def test_one_image_and_one_place_need_no_special_case():
             assert_close(alone[0], together[image, number])
 
 
+def convolution(**options):
+    layer = layers.MatmulConvolution(4, 3, **options)
+    layer.build((None, 8, 8, 2))
+    return layer
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"strides": (2, 3), "padding": "same"},
+        {"use_bias": False, "activation": "relu"},
+        {"kernel_initializer": "ones", "bias_initializer": "ones"},
+    ],
+)
+def test_a_convolution_by_products_takes_what_keras_takes(options):
+    ours, keras_own = convolution(**options), keras.layers.Conv2D(4, 3, **options)
+    keras_own.build((None, 8, 8, 2))
+    keras_own.set_weights(ours.get_weights())
+    images = RNG.standard_normal((3, 8, 8, 2)).astype("float32")
+    np.testing.assert_allclose(ours(images), keras_own(images), rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("make", "name"),
     [
         (lambda: layers.Retina(size=0), "size"),
         (lambda: layers.Retina(num_scales=0), "num_scales"),
         (lambda: layers.Retina(scale_factor=0.5), "scale_factor"),
-        (lambda: layers.Retina(sides=(8, 0)), "sides"),
+        (lambda: layers.Retina(sides=(0, 8)), "sides"),
+        (lambda: layers.Retina(sides=(16, 8)), "sides"),
+        (lambda: layers.Retina(sides=()), "sides"),
+        (lambda: layers.Retina(num_scales=3, sides=(8,)), "num_scales"),
+        (lambda: layers.Retina(num_scales=1, sides=(8, 16)), "num_scales"),
+        (lambda: convolution(dilation_rate=2), "dilation_rate"),
+        (lambda: convolution(groups=2), "groups"),
+        (lambda: convolution(data_format="channels_first"), "data_format"),
         (lambda: layers.Retina(reduction="median"), "reduction"),
         (lambda: layers.Retina(padding="mirror"), "padding"),
         (lambda: layers.Retina(pixel_stddev=0.0), "pixel_stddev"),

@@ -10,6 +10,7 @@ import tensorflow as tf
 from ram_tf.data.photographs import Photographs
 from ram_tf.data.transforms import apply_transforms, example_uniforms, num_uniforms
 from ram_tf.errors import InputError
+from ram_tf.pixels import check_pixels
 
 # Evaluation draws its transforms from this seed and epoch 0, so always the same ones.
 EVALUATION_SEED = 20_140_624
@@ -39,8 +40,8 @@ class Split:
     """Images with labels, and the transforms that a batch of them goes through.
 
     Args:
-        images: Array `(n, h, w, C)`, uint8 or float, before the transforms; or
-            `Photographs`, of any sizes.
+        images: Array `(n, h, w, C)`, uint8 or float in [0, 1], before the transforms;
+            or `Photographs`, of any sizes.
         labels: Array `(n,)`, integer.
         transforms: Tuple of transforms, applied in order to a batch.
     """
@@ -80,6 +81,7 @@ class Split:
                 f"{len(bad)} images hold NaN or infinite values, the first is number "
                 f"{bad[0]}. Remove or repair them."
             )
+        check_pixels(images)
         return images
 
     def __len__(self):

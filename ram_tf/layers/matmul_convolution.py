@@ -10,6 +10,8 @@ class MatmulConvolution(keras.layers.Conv2D):
 
     XLA on a CPU compiles a convolution to a slow loop and a product to a fast one.
 
+    It takes what `Conv2D` takes but for dilation, groups and channels before pixels.
+
     Args:
         filters: Int. Channels of the output.
         kernel_size: Int or tuple of two ints.
@@ -22,6 +24,19 @@ class MatmulConvolution(keras.layers.Conv2D):
     Returns:
         Tensor `(batch, rows, columns, filters)`.
     """
+
+    def build(self, input_shape):
+        for name, only in (
+            ("dilation_rate", (1, 1)),
+            ("groups", 1),
+            ("data_format", "channels_last"),
+        ):
+            if getattr(self, name) != only:
+                raise ValueError(
+                    f"`{name}` must be {only!r}: for another one take "
+                    f"`keras.layers.Conv2D`. Received: {getattr(self, name)!r}."
+                )
+        super().build(input_shape)
 
     def call(self, inputs):
         kernel = ops.convert_to_tensor(self.kernel)

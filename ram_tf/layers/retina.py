@@ -19,10 +19,12 @@ class Retina(keras.layers.Layer):
 
     Args:
         size: Int. Side of a glimpse in pixels.
-        num_scales: Int. Number of patches, ignored when `sides` is given.
-        scale_factor: Int or float >= 1. Ratio of the sides of neighbouring scales.
-        sides: Sequence of ints or `None`. The sides themselves, for example
-            `(12, 24, 48, 96)`.
+        num_scales: Int or `None`. Number of patches; `None` for as many as `sides`, or
+            one.
+        scale_factor: Int or float >= 1. Ratio of the sides of neighbouring scales,
+            where `sides` does not say them.
+        sides: Sequence of ints or `None`. The sides themselves, finest first, for
+            example `(12, 24, 48, 96)`.
         reduction: `"average"`, `"bilinear"` or `"bicubic"`.
         padding: What lies outside the image: `"zeros"`, `"uniform"` noise in [0, 1) or
             standard `"normal"` noise, in normalised units.
@@ -46,7 +48,7 @@ class Retina(keras.layers.Layer):
     def __init__(
         self,
         size=8,
-        num_scales=1,
+        num_scales=None,
         scale_factor=2,
         sides=None,
         reduction="average",
@@ -58,7 +60,8 @@ class Retina(keras.layers.Layer):
     ):
         # Locations must not be rounded to half precision, so nothing is cast.
         super().__init__(autocast=False, **kwargs)
-        if size < 1 or num_scales < 1 or scale_factor < 1:
+        count = 1 if num_scales is None else num_scales
+        if size < 1 or count < 1 or scale_factor < 1:
             raise ValueError(
                 "`size`, `num_scales` and `scale_factor` must be at least 1. Received: "
                 f"size={size}, num_scales={num_scales}, scale_factor={scale_factor}."
@@ -84,11 +87,21 @@ class Retina(keras.layers.Layer):
         self.pixel_mean = pixel_mean
         self.pixel_stddev = pixel_stddev
         self.seed = seed
-        self.patch_sides = self.sides or tuple(
-            round(size * scale_factor**scale) for scale in range(num_scales)
-        )
-        if any(side < 1 for side in self.patch_sides):
-            raise ValueError(f"`sides` must be at least 1. Received: {sides}.")
+        self.patch_sides = self.sides
+        if sides is None:
+            self.patch_sides = tuple(
+                round(size * scale_factor**scale) for scale in range(count)
+            )
+        elif num_scales not in (None, len(self.sides)):
+            raise ValueError(
+                "`num_scales` must be the number of `sides`, or `None`. Received: "
+                f"num_scales={num_scales}, sides={sides}."
+            )
+        elif not sides or min(sides) < 1 or list(sides) != sorted(sides):
+            raise ValueError(
+                "`sides` must be at least 1 each, in ascending order: the finest scale "
+                f"comes first. Received: sides={sides}."
+            )
         self.seed_generator = random.ReplicaSeedGenerator(seed)
 
     def build(self, images_shape, locations_shape):

@@ -1,6 +1,7 @@
 import functools
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -8,6 +9,7 @@ from ram_tf import random
 from ram_tf.errors import InputError
 from ram_tf.models.rollout import rollout
 from ram_tf.ops import patch_starts
+from ram_tf.pixels import check_pixels
 
 
 class AttentionModel(keras.Model):
@@ -173,6 +175,8 @@ class AttentionModel(keras.Model):
         return ops.stack(boxes, axis=-2)
 
     def call(self, images, policy, num_glimpses, training=False, seed=None):
+        if tf.executing_eagerly() and not isinstance(images, keras.KerasTensor):
+            check_pixels(np.asarray(images))
         return rollout(
             self,
             policy,

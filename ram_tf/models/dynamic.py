@@ -9,6 +9,7 @@ from ram_tf import random
 from ram_tf.errors import InputError
 from ram_tf.models.rollout import first_choice, next_choice, take_glimpse
 from ram_tf.ops import clip_locations
+from ram_tf.pixels import check_pixels
 
 
 class DynamicLooker:
@@ -55,8 +56,9 @@ class DynamicLooker:
             look any more.
 
         Raises:
-            InputError: If nothing says when to stop.
+            InputError: If nothing says when to stop, or these are no pixels.
         """
+        check_pixels(np.asarray(images))
         batch_size = len(images)
         if not self.network.draws(self.policy):
             seeds = None  # One an image would cost time.

@@ -41,4 +41,8 @@ def best_unseen(scores, seen):
         masked: `(batch, places)`, `scores` with minus infinity where seen.
     """
     masked = ops.where(seen, float("-inf"), scores)
-    return ops.argmax(masked, axis=-1), masked
+    # No `argmax`: of equals it picks any on some devices, and Keras's puts -0 below 0.
+    best = ops.equal(masked, ops.max(masked, axis=-1, keepdims=True))
+    places = masked.shape[-1]
+    index = ops.where(best, ops.arange(places, dtype="int32"), places - 1)
+    return ops.min(index, axis=-1), masked

@@ -10,6 +10,7 @@ import urllib.request
 import numpy as np
 
 from ram_tf.errors import InputError
+from ram_tf.pixels import check_pixels
 from ram_tf.serving.check import differences
 
 
@@ -44,12 +45,14 @@ class GrpcClient:
             Dictionary of arrays.
 
         Raises:
-            InputError: If the server refuses or cannot be reached.
+            InputError: If the server refuses or cannot be reached, or float images are
+                not in [0, 1], which a server does not look at.
         """
         import grpc
         import tensorflow as tf
         from tensorflow_serving.apis import predict_pb2
 
+        _check(inputs)
         request = predict_pb2.PredictRequest()
         request.model_spec.name = self.model
         request.model_spec.signature_name = signature
@@ -85,6 +88,7 @@ class RestClient:
         self.timeout = timeout
 
     def call(self, signature, inputs):
+        _check(inputs)
         body = {
             "signature_name": signature,
             "inputs": {name: _as_json(value) for name, value in inputs.items()},
@@ -107,6 +111,11 @@ class RestClient:
             raise InputError(f"the server answered {error.code}: {text}") from error
         except urllib.error.URLError as error:
             raise InputError(f"no server at {url}: {error.reason}.") from error
+
+
+def _check(inputs):
+    if "images" in inputs:
+        check_pixels(np.asarray(inputs["images"]))
 
 
 def _as_json(value):
