@@ -17,7 +17,6 @@ from ram_tf import experiment, export, layers, models, policies, random, trained
 from ram_tf.errors import InputError
 from ram_tf.families import find_family
 from ram_tf.files import write_json
-from ram_tf.ops import repeat_examples
 from ram_tf.serving import files, timing
 from ram_tf.training.loop import Loop
 from ram_tf.training.optimizers import make_optimizer
@@ -469,8 +468,6 @@ def _measure_phase(config, phase, image_size, repeats, report):
 
 
 def _evaluation_call(trainer, policy, images):
-    copies = trainer.eval_samples
-
     @tf.function(jit_compile=trainer.xla)
     def look(context):
         return models.rollout(
@@ -480,10 +477,11 @@ def _evaluation_call(trainer, policy, images):
             trainer.num_glimpses,
             seed=random.make_seed(0),
             sense=trainer.sense,
+            copies=trainer.eval_samples,
         ).logits
 
     prepare = tf.function(trainer.looker.prepare)
-    return lambda: look(*repeat_examples(copies, prepare(images)))
+    return lambda: look(prepare(images))
 
 
 def _see_all(trainer, num_images, channels):

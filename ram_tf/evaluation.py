@@ -7,7 +7,6 @@ from keras import ops
 
 from ram_tf import metrics, random
 from ram_tf.models.rollout import rollout
-from ram_tf.ops import repeat_examples
 
 _EXAMPLES_FOR_STATISTICS = 512
 
@@ -98,8 +97,7 @@ class Evaluator:
         size = tf.shape(images)[1:3]
         if self.perturb is not None:
             images = self.perturb(images, seed)
-        (context,) = repeat_examples(self.mc_samples, self.network.prepare(images))
-        return context, size
+        return self.network.prepare(images), size
 
     def _run(self, context, seed):
         result = rollout(
@@ -109,6 +107,7 @@ class Evaluator:
             self.num_glimpses,
             seed=seed,
             sense=self._sense,
+            copies=self.mc_samples,
         )
         copies = (-1, self.mc_samples)
 

@@ -16,7 +16,8 @@ from keras import ops
 from ram_tf import random, trained
 from ram_tf.errors import InputError
 from ram_tf.models.rollout import first_choice, next_choice, rollout
-from ram_tf.ops import clip_locations, repeat_examples
+from ram_tf.ops import clip_locations
+from ram_tf.pixels import check_pixels
 from ram_tf.serving import check, files
 
 _CHECKED_BATCHES = (1, 3)
@@ -265,7 +266,6 @@ class Served:
         network = self.network
         draws = network.draws(policy)
         copies = self.mc_samples if draws else 1
-        (context,) = repeat_examples(copies, network.prepare(images))
         if not draws:
             seeds = random.make_seed(0)  # Unused; one an example would cost time.
         else:
@@ -274,9 +274,10 @@ class Served:
         looked = rollout(
             network,
             policy,
-            context,
+            network.prepare(images),
             self.num_glimpses,
             seed=seeds,
+            copies=copies,
         )
 
         def by_copy(tensor):
@@ -364,9 +365,11 @@ class Served:
         archive.write_out(str(folder), verbose=False)
 
     def answer(self, name, inputs):
-        """Answers a request in memory, as arrays."""
+        """Answers a request in memory, as arrays; refuses images that are none."""
         function = self.signatures[name]
         specs = function.input_signature
+        if "images" in inputs:
+            check_pixels(np.asarray(inputs["images"]))
         answers = function(*(tf.constant(inputs[spec.name]) for spec in specs))
         arrays = {key: np.asarray(value) for key, value in answers.items()}
         # Strings as bytes of one length, which a file can hold.

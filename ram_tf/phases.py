@@ -19,6 +19,9 @@ class Phase:
         returns: What decisions are rewarded with, by name; the config chooses, and
             without its word the first one counts. The objective takes it as `returns`.
         frozen: Attributes of the network that do not train.
+        decided: Attributes of the network that learn from decisions alone, and from
+            how many: with fewer, as with one glimpse or with a control as the policy,
+            they have no gradient. Without one, any other part is a mistake.
         fixed: Keys of the config's `train` that have one value in this phase.
         starts_from: Name of the phase whose weights this one starts from, or `None`.
         reading: Options of the network's `read`: what the objective needs of it.
@@ -37,6 +40,7 @@ class Phase:
     weights: Mapping[str, float]
     returns: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
     frozen: tuple[str, ...] = ()
+    decided: Mapping[str, int] = dataclasses.field(default_factory=dict)
     fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     starts_from: str | None = None
     reading: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -86,6 +90,7 @@ RAM_PHASES = (
         objective=objectives.ram_objective,
         weights={"classification": 1.0, "baseline": 1.0, "reinforce": 1.0},
         returns=RAM_RETURNS,
+        decided={"location": 1, "baseline": 1},
         reading={"classify_last": 1},
         policies=RAM_POLICIES,
         watched="mean",
@@ -115,6 +120,7 @@ ACTIVE_RAM_PHASES = (
             "intrinsic_belief": 1e-2,
             "early_classification": 1.0,
         },
+        decided={"location": 1, "baseline": 1},
         policies=RAM_POLICIES,
         watched="mean",
     ),
@@ -216,6 +222,8 @@ FINE_GRAINED_PHASES = (
         weights={"classification": 1.0, "baseline": 1.0, "reinforce": 1.0},
         returns=RAM_RETURNS,
         frozen=("resolutions",),
+        # The first decision is made of the context alone, by a part of the emission.
+        decided={"emission": 2, "baseline": 1},
         starts_from="pretrain",
         reading={"classify_last": 1},
         policies={"mean": _context_mean},

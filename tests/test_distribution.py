@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ram_tf import data, layers, models, phases, policies
+from ram_tf import data, layers, models, objectives, phases, policies
 from ram_tf import random as ram_random
 from ram_tf.errors import InputError
-from ram_tf.training.loop import Loop
+from ram_tf.training.loop import Loop, NonFiniteLoss
 from ram_tf.training.strategy import make_strategy
 from ram_tf.training.trainer import Trainer, mean_over_global_batch
 
@@ -44,7 +44,7 @@ class NoiseFromTheState(policies.Policy):
         )
 
 
-def make_trainer(strategy, policy, clip_norm=None, learning_rate=0.1):
+def make_trainer(strategy, policy, clip_norm=None, learning_rate=0.1, phase=None):
     with strategy.scope():
         network = models.RAM(
             3,
@@ -58,9 +58,8 @@ def make_trainer(strategy, policy, clip_norm=None, learning_rate=0.1):
         network.set_weights(
             [rng.normal(0, 0.3, weight.shape) for weight in network.get_weights()]
         )
-        trainer = Trainer(
-            network, phases.RAM_PHASES[0], policy, 2, clip_norm=clip_norm, xla=False
-        )
+        phase = phase or phases.RAM_PHASES[0]
+        trainer = Trainer(network, phase, policy, 2, clip_norm=clip_norm, xla=False)
         optimizer = keras.optimizers.SGD(learning_rate)
         optimizer.build(trainer.trainable_variables)
         trainer.compile(optimizer=optimizer, jit_compile=False)
@@ -89,6 +88,40 @@ def train(strategy_name, clip_norm):
     metrics = {name: values[0] for name, values in history.history.items()}
     del metrics["images_per_second"]
     return before, trainer.network.get_weights(), metrics
+
+
+def poisoned_objective(rollout, labels):
+    """RAM's, of which label 2 makes the gradient NaN and leaves the loss alone."""
+
+    @tf.custom_gradient
+    def poisoned(values):
+        def backward(upstream):
+            return tf.where(labels == 2, np.nan, upstream)
+
+        return tf.identity(values), backward
+
+    terms = objectives.ram_objective(rollout, labels)
+    return {**terms, "classification": poisoned(terms["classification"])}
+
+
+def test_a_gradient_that_is_not_finite_on_one_replica_stops_all():
+    strategy = shared_strategy("mirrored")
+    phase = dataclasses.replace(phases.RAM_PHASES[0], objective=poisoned_objective)
+    trainer = make_trainer(strategy, NoiseFromTheState(), phase=phase)
+    labels = np.zeros(4 * BATCH, int)
+    labels[3 * BATCH - 1] = 2  # The second half of a batch: the second replica's.
+    batches = functools.partial(_in_order, IMAGES[: 4 * BATCH], labels)
+    with pytest.raises(NonFiniteLoss, match="the gradient was not finite at step 3:"):
+        Loop(trainer, strategy, steps_per_execution=4).train(
+            batches, epochs=1, steps_per_epoch=4, callbacks=[]
+        )
+
+
+def _in_order(images, labels, start_step, num_steps, share):
+    """Batches in their order, their parts in turn."""
+    size = BATCH // share.total
+    dataset = tf.data.Dataset.from_tensor_slices((images, labels)).batch(size)
+    return dataset.skip(start_step * share.total).take(num_steps * share.total)
 
 
 def flat(weights):

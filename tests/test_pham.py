@@ -11,6 +11,7 @@ import tensorflow as tf
 from ram_tf import (
     data,
     evaluation,
+    export,
     metrics,
     models,
     objectives,
@@ -436,6 +437,40 @@ def test_planning_ahead_changes_no_statistics_and_runs_in_inference_mode():
     assert_equal_weights(before, weights_of(network))
     result = look(network, policy, training=True)
     np.testing.assert_array_equal(result.locations, path)
+
+
+def test_of_equal_gains_the_first_unseen_cell_in_reading_order_is_taken():
+    """However it looks: the gain of a classifier that tells nothing is 0 everywhere."""
+    network = make_network(num_flows=0)
+    network.classifier.set_weights(
+        [np.zeros_like(weight) for weight in network.classifier.get_weights()]
+    )
+    second = tuple(network.cell_locations[1].tolist())
+    policy = policies.InformationGain(num_samples=2, first_location=second)
+    expected = network.cell_locations[[1, 0, 2, 3]]
+    served = export.Served(
+        network, policy, policy, 4, IMAGES.shape[1:], ("a", "b", "c")
+    )
+    seed = np.zeros(6, "int64")
+    state = served.answer("start", {"seed": seed})
+    stepped = []
+    for _ in range(4):
+        stepped.append(state["location"])
+        pixels = {"images": IMAGES, "location": state["location"]}
+        glimpse = served.answer("sense", pixels)["glimpse"]
+        answer = served.answer("look", {**state, "glimpse": glimpse})
+        state = {name: answer[name] for name in state}
+    looks = {
+        "rollout": look(network, policy).locations,
+        "planned": look(network, policies.PlannedAhead(policy)).locations,
+        "oracle": look(network, policies.Oracle(second)).locations,
+        "dynamic": models.DynamicLooker(network, policy, 4, 0.0)(IMAGES)["locations"],
+        "served": served.answer("serving_default", {"images": IMAGES})["locations"],
+        "stepped": np.stack(stepped, axis=1),
+    }
+    for name, found in looks.items():
+        wanted = np.broadcast_to(expected, (6, 4, 2))
+        np.testing.assert_allclose(found, wanted, atol=1e-6, err_msg=name)
 
 
 class Recorded(policies.InformationGain):

@@ -50,6 +50,24 @@ def look(network, policy, images, num_glimpses=4, seed=1, **options):
     )
 
 
+@pytest.mark.parametrize(("dtype", "xla"), [("uint8", False), ("float32", True)])
+def test_copies_of_images_are_looked_at_as_repeated_images_are(dtype, xla):
+    retina = layers.Retina(4, sides=(4, 8, 16))  # The widest is read from box sums.
+    network = make_network(retina=retina, image_shape=(12, 11, 1))
+    images = (255 * np.random.default_rng(0).random((3, 12, 11, 1))).astype(dtype)
+    images = images if dtype == "uint8" else images / np.float32(256)
+
+    def run(images, **options):
+        return look(network, policies.GaussianPolicy(), images, **options)
+
+    if xla:
+        run = tf.function(run, jit_compile=True, autograph=False)
+    assert retina.summarize(tf.constant(images), 4)[-1] is not None
+    once, each = run(images, copies=3), run(np.repeat(images, 3, axis=0))
+    for ours, theirs in zip(*map(tf.nest.flatten, (once._asdict(), each._asdict()))):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def assert_same(first, second, tolerance=1e-5):
     first, second = (tf.nest.flatten(r._asdict()) for r in (first, second))
     assert len(first) == len(second) > 5

@@ -6,12 +6,25 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ram_tf import data, evaluation, layers, models, objectives, phases, policies
+from ram_tf import (
+    data,
+    evaluation,
+    export,
+    layers,
+    models,
+    objectives,
+    phases,
+    policies,
+)
 from ram_tf import random as ram_random
+from ram_tf.errors import InputError
+from ram_tf.families import FAMILIES
 from ram_tf.metrics import COLLAPSED_SPREAD
+from ram_tf.training.checkpointing import Checkpointing, find_checkpoint
 from ram_tf.training.loop import Loop, NonFiniteLoss
 from ram_tf.training.trainer import Trainer, clip_global_norm, mean_over_global_batch
 from tests.comparisons import assert_close
+from tests.contracts import small_fine_grained, small_pham, small_ram
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.random((12, 10, 9, 1), "float32")
@@ -185,6 +198,62 @@ def test_a_frozen_part_does_not_move_by_a_bit(frozen):
         assert same == (part in frozen), part
 
 
+NETWORKS = {
+    "active_ram": lambda: small_ram(models.ActiveRAM),
+    "fine_grained": small_fine_grained,
+    "open_set_ram": small_ram,
+    "pham": lambda: small_pham(num_flows=0),
+    "ram": small_ram,
+}
+ALL_PHASES = [
+    (name, phase.name) for name in FAMILIES for phase in FAMILIES[name].phases
+]
+SQUARES = RNG.random((2, 12, 12, 1), "float32")
+
+
+@pytest.mark.usefixtures("eagerly")
+@pytest.mark.parametrize(("family", "phase"), ALL_PHASES)
+def test_every_phase_gives_all_that_it_trains_a_gradient(family, phase):
+    """Or says which part has none where too little is decided."""
+    phase = FAMILIES[family].phase(phase)
+    kinds = [{}]
+    if phase.returns:  # The others have no choice of policies.
+        kinds += [{"kind": kind} for kind in policies.CONTROLS]
+    for num_glimpses in {phase.fixed.get("num_glimpses", number) for number in (1, 2)}:
+        for kind in kinds:
+            network = NETWORKS[family]()
+            network.build((None, *SQUARES.shape[1:]))
+            trainer = Trainer(
+                network, phase, phase.policy(**kind), num_glimpses, xla=False
+            )
+            optimizer = keras.optimizers.SGD()
+            optimizer.build(trainer.trainable_variables)
+            trainer.compile(optimizer=optimizer, jit_compile=False)
+            logs = trainer.train_step((SQUARES, np.arange(2)))
+            assert np.isfinite(float(logs["loss"])), (num_glimpses, kind)
+
+
+@pytest.mark.parametrize(
+    ("kept", "num_glimpses", "named", "not_named"),
+    [
+        (("classification", "baseline"), 3, "gaussian_location", "value_baseline"),
+        (("classification", "reinforce"), 3, "value_baseline", "gaussian_location"),
+        (("baseline", "reinforce"), 1, "classifier", "gaussian_location"),
+    ],
+)
+def test_a_part_that_trains_without_a_gradient_is_named(
+    kept, num_glimpses, named, not_named
+):
+    phase = dataclasses.replace(
+        PHASE, objective=keeping(*kept), weights=dict.fromkeys(kept, 1.0)
+    )
+    loop = Loop(make_trainer(phase=phase, num_glimpses=num_glimpses), ONE_DEVICE)
+    with pytest.raises(InputError, match=f"phase train trains .*{named}") as refused:
+        loop.train(batches_with({}), epochs=1, steps_per_epoch=6, callbacks=[])
+    assert not_named not in str(refused.value).partition(", which")[0]
+    assert "\n" not in str(refused.value)
+
+
 def keeping(*names):
     """The objective that has only some of RAM's terms."""
 
@@ -197,14 +266,22 @@ def keeping(*names):
 
 @pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize(
-    "kept", [("classification",), ("classification", "baseline"), ("reinforce",)]
+    ("kept", "untaught"),
+    [
+        (("classification",), ("location", "baseline")),
+        (("classification", "baseline"), ("location",)),
+        (("reinforce",), ("glimpse_network", "core", "baseline", "classifier")),
+    ],
 )
-def test_a_term_of_weight_zero_is_no_term(kept):
+def test_a_term_of_weight_zero_is_no_term(kept, untaught):
     weights = {name: float(name in kept) for name in PHASE.weights}
     silenced = make_trainer(phase=dataclasses.replace(PHASE, weights=weights))
     simpler = make_trainer(
         phase=dataclasses.replace(
-            PHASE, objective=keeping(*kept), weights=dict.fromkeys(kept, 1.0)
+            PHASE,
+            objective=keeping(*kept),
+            weights=dict.fromkeys(kept, 1.0),
+            frozen=untaught,
         )
     )
     before = weights_of(simpler.network)
@@ -231,6 +308,35 @@ def test_copies_of_images_with_their_own_noise_are_a_larger_batch():
     images, labels = np.repeat(IMAGES, 3, axis=0), np.repeat(LABELS, 3)
     assert logs == pytest.approx(train(repeated, 2, images, labels), rel=1e-5)
     assert_same_weights(copies, repeated)
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_boxes_are_summed_once_an_image_however_many_copies(monkeypatch):
+    summed = []
+
+    def summarize(retina, images, num_glimpses):
+        summed.append(len(images))
+        return whole(retina, images, num_glimpses)
+
+    whole = layers.Retina.summarize
+    monkeypatch.setattr(layers.Retina, "summarize", summarize)
+    trainer = make_trainer(mc_samples=3, eval_samples=4)
+    trainer.train_step((IMAGES, LABELS))
+    trainer.test_step((IMAGES, LABELS, np.ones(12, "float32")))
+    evaluation.Evaluator(
+        trainer.network, policies.GaussianPolicy(), 3, mc_samples=5, xla=False
+    ).measure([(IMAGES, LABELS, np.ones(12))])
+    served = export.Served(
+        trainer.network,
+        policies.GaussianPolicy(),
+        policies.GaussianPolicy(),
+        3,
+        IMAGES.shape[1:],
+        ("a", "b", "c"),
+        mc_samples=2,
+    )
+    served.answer("serving_default", {"images": IMAGES})
+    assert summed == [12, 12, 12, 12]
 
 
 @pytest.mark.usefixtures("eagerly")
@@ -276,7 +382,8 @@ def test_a_scaled_gradient_is_clipped_as_if_it_were_not():
     gradients = [tf.constant([3.0, 4.0]), tf.constant([[12.0]])]  # Of norm 13.
     for scale in (1.0, 512.0):
         scaled = [gradient * scale for gradient in gradients]
-        clipped = clip_global_norm(scaled, 6.5, scale)
+        clipped, norm = clip_global_norm(scaled, 6.5, scale)
+        assert float(norm) == pytest.approx(13 * scale)
         for found, gradient in zip(clipped, gradients):
             assert_close(found / scale, gradient / 2)
 
@@ -315,6 +422,78 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(
     loop = Loop(make_trainer(policies.CenterPolicy()), ONE_DEVICE, steps_per_execution)
     with pytest.raises(NonFiniteLoss, match=f"step {bad_step}:"):
         loop.train(batches_with(values), epochs=1, steps_per_epoch=6, callbacks=[])
+
+
+@tf.custom_gradient
+def poisoned(values, flags):
+    """The values, whose gradient is not a number where a flag is set."""
+
+    def backward(upstream):
+        return tf.where(flags, np.nan, upstream), None
+
+    return tf.identity(values), backward
+
+
+def poisoned_objective(rollout, labels):
+    """RAM's, of which label 2 makes the gradient NaN and leaves the loss alone."""
+    terms = objectives.ram_objective(rollout, labels)
+    return {**terms, "classification": poisoned(terms["classification"], labels == 2)}
+
+
+POISONED = dataclasses.replace(PHASE, objective=poisoned_objective)
+
+
+def batches_labelled_2(at_steps):
+    """Batches of labels 0 and 1 but for one label 2 in each of some steps, from 1."""
+
+    def make(start_step, num_steps, share):
+        labels = np.tile([0, 1, 0, 1], (6, 1))
+        for step in at_steps:
+            labels[step - 1, 3] = 2
+        images = np.tile(IMAGES[:4], (6, 1, 1, 1, 1))
+        dataset = tf.data.Dataset.from_tensor_slices((images, labels))
+        return dataset.skip(start_step).take(num_steps)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("at_steps", "steps_per_execution", "options", "named", "saved"),
+    [
+        ([1], 1, {}, 1, None),
+        ([3, 5], 4, {"clip_norm": 1.0}, 3, 2),
+        ([6], 4, {"xla": True}, 6, 4),
+    ],
+)
+def test_a_gradient_that_is_not_finite_is_found_before_it_is_saved(
+    at_steps, steps_per_execution, options, named, saved, tmp_path
+):
+    trainer = make_trainer(policies.CenterPolicy(), POISONED, **options)
+    checkpointing = Checkpointing(tmp_path, 2, 6, "loss", report=lambda line: None)
+    loop = Loop(trainer, ONE_DEVICE, steps_per_execution, pause_every=2)
+    with pytest.raises(NonFiniteLoss, match=f"gradient was not finite at step {named}"):
+        loop.train(
+            batches_labelled_2(at_steps),
+            epochs=1,
+            steps_per_epoch=6,
+            callbacks=[checkpointing],
+        )
+    _, state = find_checkpoint(tmp_path / "last")
+    assert (state and state["step"]) == saved
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_a_gradient_that_the_loss_scale_skips_is_no_fault_until_no_scale_helps():
+    trainer = make_trainer(policies.CenterPolicy(), POISONED)
+    optimizer = keras.optimizers.LossScaleOptimizer(
+        keras.optimizers.SGD(0.1), initial_scale=2.0**-8
+    )
+    optimizer.build(trainer.trainable_variables)
+    trainer.compile(optimizer=optimizer, jit_compile=False)
+    before = weights_of(trainer.network)
+    norms = [float(trainer.checked_step((IMAGES, np.full(12, 2)))[1]) for _ in range(3)]
+    assert norms[:2] == [0.0, 0.0] and np.isnan(norms[2])  # 2^-8, 2^-9, 2^-10.
+    assert not change(trainer, before).any()  # All were skipped.
 
 
 @pytest.mark.usefixtures("eagerly")

@@ -6,7 +6,7 @@ from keras import ops
 
 from ram_tf import random
 from ram_tf.models.outputs import Choice, Rollout
-from ram_tf.ops import clip_locations
+from ram_tf.ops import clip_locations, repeat_examples
 
 
 def rollout(
@@ -19,6 +19,7 @@ def rollout(
     training=False,
     reading=None,
     sense=None,
+    copies=1,
 ):
     """Looks `num_glimpses` times at every image of a batch.
 
@@ -34,12 +35,14 @@ def rollout(
         training: Boolean, passed to the network's layers.
         reading: Dictionary of options for `network.read`, or `None`.
         sense: What to call as `network.sense`, compiled for example, or `None`.
+        copies: Int. Each image is looked at so often, each time with its own noise:
+            what is computed once an image is copied, and not computed again.
 
     Returns:
-        A `Rollout`.
+        A `Rollout` of all copies, those of one image side by side.
     """
     network.check_glimpses(num_glimpses)
-    context = network.begin(context, num_glimpses)
+    (context,) = repeat_examples(copies, network.begin(context, num_glimpses))
     state = network.initial_state(context)
     batch_size = ops.shape(state["hidden"])[0]
     seeds = random.rollout_seeds(seed, num_glimpses)

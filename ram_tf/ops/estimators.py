@@ -50,7 +50,8 @@ def repeat_examples(copies, *tensors):
 
     Args:
         copies: Int, the number of Monte-Carlo samples.
-        *tensors: Tensors with a leading batch dimension, or structures of them.
+        *tensors: Tensors with a leading batch dimension, or structures of them; `None`
+            stays what it is.
 
     Returns:
         Tuple of what was given, with `copies` times the batch.
@@ -58,5 +59,6 @@ def repeat_examples(copies, *tensors):
     if copies == 1:
         return tensors
     return keras.tree.map_structure(
-        lambda tensor: ops.repeat(tensor, copies, axis=0), tensors
+        lambda tensor: None if tensor is None else ops.repeat(tensor, copies, axis=0),
+        tensors,
     )

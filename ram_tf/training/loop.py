@@ -15,7 +15,7 @@ from ram_tf.training.strategy import check_alike
 
 
 class NonFiniteLoss(InputError):
-    """The loss became NaN or infinite."""
+    """The loss became NaN or infinite, or the gradient did."""
 
 
 class Loop:
@@ -35,8 +35,10 @@ class Loop:
         self.steps_per_execution = steps_per_execution
         self.pause_every = pause_every
         self._traced = False
-        self._execute = tf.function(self._train_steps)
-        self._test = tf.function(self._test_batch)
+        # Steps are Keras code: unrolled, without Python control flow on tensors, and
+        # what is refused while they are traced comes out as it was raised.
+        self._execute = tf.function(self._train_steps, autograph=False)
+        self._test = tf.function(self._test_batch, autograph=False)
 
     def train(self, batches, *, epochs, steps_per_epoch, callbacks, validation=None):
         """Trains until `epochs` are done or `trainer.stop_training` is set.
@@ -114,12 +116,7 @@ class Loop:
             batch = step % steps_per_epoch
             callbacks.on_train_batch_begin(batch)
             first_bad, new_images = self._execute(iterator, tf.constant(steps))
-            if first_bad >= 0:
-                raise NonFiniteLoss(
-                    f"the loss was not finite at step {step + int(first_bad) + 1}: "
-                    "training stopped and the last checkpoint was kept; lower "
-                    "train.learning_rate or train.clip_norm, or check the data."
-                )
+            _check_finite(step, first_bad)
             step += steps
             logs = _to_floats(self.trainer.get_metrics_result())
             if self._traced:
@@ -134,25 +131,30 @@ class Loop:
         return step, logs
 
     def _train_steps(self, iterator, num_steps):
-        first_bad = tf.constant(-1)
-        images = tf.constant(0)
-        for index in tf.range(num_steps):
+        def step(index, first_bad, images):
             batch = next(iterator)
-            logs = self._run(self.trainer.train_step, batch)
+            checked = self.strategy.run(self._checked_step, (batch,))
             # Over all replicas, so that every worker stops at the same step.
-            loss = self.strategy.reduce("SUM", logs["loss"], axis=None)
-            if first_bad < 0 and not tf.math.is_finite(loss):
-                first_bad = index
-            images += tf.shape(self.strategy.experimental_local_results(batch[0])[0])[0]
+            checked = self.strategy.reduce("SUM", checked, axis=None)
+            bad = (first_bad < 0) & ~tf.math.is_finite(checked)
+            first_bad = tf.where(bad, index, first_bad)
+            local = self.strategy.experimental_local_results(batch[0])[0]
+            return index + 1, first_bad, images + tf.shape(local)[0]
+
+        _, first_bad, images = tf.while_loop(
+            lambda index, *_: index < num_steps,
+            step,
+            # The first bad step is that of the loss and that of the gradient.
+            (tf.constant(0), tf.fill([2], -1), tf.constant(0)),
+        )
         return first_bad, images
 
-    def _test_batch(self, batch, index):
-        self._run(self.trainer.test_step, batch, index)
+    def _checked_step(self, batch):
+        logs, norm = self.trainer.checked_step(batch)
+        return tf.stack([logs["loss"], norm])
 
-    def _run(self, step, *arguments):
-        # Steps are Keras code: unrolled, without Python control flow on tensors.
-        step = tf.autograph.experimental.do_not_convert(step)
-        return self.strategy.run(step, args=arguments)
+    def _test_batch(self, batch, index):
+        self.strategy.run(self.trainer.test_step, (batch, index))
 
     def _distribute(self, batches):
         """Iterates over batches; a process makes the parts of its own replicas."""
@@ -164,6 +166,19 @@ class Loop:
             return batches(share=Share(first, count, total))
 
         return iter(self.strategy.distribute_datasets_from_function(make))
+
+
+def _check_finite(step, first_bad):
+    """Refuses what a call of the graph found that began after `step` steps."""
+    found = zip(first_bad.numpy(), ("loss", "gradient"))
+    found = [(int(index), what) for index, what in found if index >= 0]
+    if found:
+        index, what = min(found, key=lambda each: each[0])  # The loss, if both are.
+        raise NonFiniteLoss(
+            f"the {what} was not finite at step {step + index + 1}: training stopped "
+            "and the last checkpoint was kept; lower train.learning_rate or "
+            "train.clip_norm, or check the data."
+        )
 
 
 def _to_floats(logs):

@@ -5,8 +5,12 @@ import tensorflow as tf
 from keras import ops
 
 from ram_tf import random
+from ram_tf.errors import InputError
 from ram_tf.models.rollout import rollout
 from ram_tf.ops import repeat_examples
+
+# A loss scale that fell so far did not make the gradient overflow.
+_LOWEST_SCALE = 2.0**-10
 
 
 class Trainer(keras.Model):
@@ -101,26 +105,39 @@ class Trainer(keras.Model):
         )
 
     def train_step(self, data):
+        logs, _ = self.checked_step(data)
+        return logs
+
+    def checked_step(self, data):
+        """Does a training step.
+
+        Returns:
+            logs: Dictionary of the metrics so far.
+            norm: Scalar, finite if the gradient is that the weights are updated with:
+                its norm, or 0 where a loss scale skips it.
+        """
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
         seed = self._step_seed(self.steps)
         context = self.looker.prepare(images, training=True)
-        context, labels = repeat_examples(self.mc_samples, context, labels)
+        (labels,) = repeat_examples(self.mc_samples, labels)
         scale = self.optimizer.scale_loss(tf.ones(()))
-        gradients, terms, logits = self._compiled_gradients(
+        gradients, norm, terms, logits = self._compiled_gradients(
             context, labels, seed, scale
         )
-        gradients = clip_global_norm(gradients, self.clip_norm, scale)
+        if norm is None:
+            gradients, norm = clip_global_norm(gradients, self.clip_norm, scale)
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            norm = ops.where(scale > _LOWEST_SCALE, 0.0, norm)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
         self.steps.assign_add(1)
-        return self._update_metrics(terms, ops.softmax(logits), labels)
+        return self._update_metrics(terms, ops.softmax(logits), labels), norm
 
     def test_step(self, data, batch=0):
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
         # No training step is below 0, and every evaluation draws the same.
         seed = self._step_seed(-1 - batch)
-        context, copied_labels = repeat_examples(
-            self.eval_samples, self.looker.prepare(images), labels
-        )
+        context = self.looker.prepare(images)
+        (copied_labels,) = repeat_examples(self.eval_samples, labels)
         terms, logits = self._compiled_rollout(context, copied_labels, seed)
         shape = (-1, self.eval_samples)
         terms = {
@@ -145,17 +162,41 @@ class Trainer(keras.Model):
                 training=True,
                 reading=self.phase.reading,
                 sense=self.sense,
+                copies=self.mc_samples,
             )
             terms = self.phase.objective(result, labels)
             loss = mean_over_global_batch(self._weighted(terms))
             scaled = loss * scale
         variables = self.trainable_variables
-        # Where nothing is decided, the location head and the baseline have none.
+        gradients = tape.gradient(scaled, variables)
+        self._check_gradients(gradients, decisions=result.log_probs.shape[1])
         gradients = [
             ops.zeros_like(variable) if gradient is None else gradient
-            for variable, gradient in zip(variables, tape.gradient(scaled, variables))
+            for variable, gradient in zip(variables, gradients)
         ]
-        return gradients, terms, result.logits[:, -1]
+        # Here it costs nearly nothing; a clip needs that of all replicas, after this.
+        norm = tf.linalg.global_norm(gradients) if self.clip_norm is None else None
+        return gradients, norm, terms, result.logits[:, -1]
+
+    def _check_gradients(self, gradients, decisions):
+        """Refuses a variable that trains and has none, though its part could."""
+        parts = [
+            getattr(self.network, name)
+            for name, needed in self.phase.decided.items()
+            if decisions < needed
+        ]
+        idle = {id(each) for part in parts for each in part.trainable_variables}
+        missing = [
+            variable.path
+            for variable, gradient in zip(self.trainable_variables, gradients)
+            if gradient is None and id(variable) not in idle
+        ]
+        if missing:
+            raise InputError(
+                f"phase {self.phase.name} trains {', '.join(missing)}, which its "
+                "objective gives no gradient: freeze the part in the phase (`frozen`), "
+                "or name it there as one that learns from decisions (`decided`)."
+            )
 
     def _test_rollout(self, context, labels, seed):
         result = rollout(
@@ -166,6 +207,7 @@ class Trainer(keras.Model):
             seed=seed,
             reading=self.phase.reading,
             sense=self.sense,
+            copies=self.eval_samples,
         )
         return self.phase.objective(result, labels), result.logits[:, -1]
 
@@ -202,12 +244,13 @@ def clip_global_norm(gradients, clip_norm, scale=1.0):
     The optimizer sums what each replica hands in, so a clip before that sum would bound
     each replica's part instead: the sum is taken here, clipped, and handed back in
     equal shares.
+
+    Returns:
+        The gradients, and the norm that they had, of the sum.
     """
-    if clip_norm is None:
-        return gradients
     context = tf.distribute.get_replica_context()
     replicas = context.num_replicas_in_sync
     if replicas > 1:
         gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-    gradients, _ = tf.clip_by_global_norm(gradients, clip_norm * scale)
-    return [gradient / replicas for gradient in gradients]
+    gradients, norm = tf.clip_by_global_norm(gradients, clip_norm * scale)
+    return [gradient / replicas for gradient in gradients], norm
