@@ -9,6 +9,7 @@ import tensorflow as tf
 from ram_tf import data, evaluation, layers, models, objectives, ops, policies, random
 from ram_tf.errors import InputError
 from ram_tf.models.outputs import Rollout
+from tests.comparisons import assert_close
 
 DRAW = np.random.default_rng(0)
 BRIGHTNESS = np.linspace(0, 1, 24, dtype="float32")[:, None, None, None]
@@ -49,8 +50,8 @@ def test_the_head_predicts_the_same_numbers_with_two_gradients():
     uncertainty, fitted = head(hidden, probabilities)
     inputs = np.concatenate([hidden, probabilities], axis=-1)
     expected = np.maximum(inputs @ head.kernel.numpy() + head.bias.numpy(), 0)
-    np.testing.assert_allclose(uncertainty, expected, atol=1e-6)
-    np.testing.assert_allclose(fitted, expected, atol=1e-6)
+    assert_close(uncertainty, expected)
+    assert_close(fitted, expected)
 
 
 def test_terms_by_hand():
@@ -82,7 +83,7 @@ def test_terms_by_hand():
     }
     assert set(terms) == set(expected)
     for name, value in expected.items():
-        np.testing.assert_allclose(terms[name], [value], rtol=1e-5, err_msg=name)
+        assert_close(terms[name], [value], what=name)
 
 
 # Stopping
@@ -128,13 +129,11 @@ def test_looking_dynamically_is_the_whole_rollout_up_to_its_first_stop(epsilon):
         ] + [True]
         last = stops.index(True)
         assert found["num_glimpses"][image] == last + 1
-        np.testing.assert_allclose(
-            found["probabilities"][image], beliefs[image, last], atol=1e-5
-        )
-        np.testing.assert_allclose(
+        assert_close(found["probabilities"][image], beliefs[image, last], 1e-4)
+        assert_close(
             found["locations"][image, : last + 1],
             whole.locations[image, : last + 1],
-            atol=1e-5,
+            1e-4,
         )
         assert np.isnan(found["locations"][image, last + 1 :]).all()
 
@@ -161,8 +160,8 @@ def test_an_image_stops_alike_in_any_batch(policy):
     parts = [looker(IMAGES[i : i + 5], seeds[i : i + 5]) for i in range(0, 24, 5)]
     for name, values in whole.items():
         split = np.concatenate([part[name] for part in parts])
-        np.testing.assert_allclose(permuted[name], values[order], atol=1e-6)
-        np.testing.assert_allclose(split, values, atol=1e-6)
+        assert_close(permuted[name], values[order])
+        assert_close(split, values)
 
 
 def test_noise_of_the_sensor_is_that_of_the_whole_rollout():
@@ -173,7 +172,7 @@ def test_noise_of_the_sensor_is_that_of_the_whole_rollout():
     whole = network(IMAGES, policy=policy, num_glimpses=3, seed=seeds)
     assert (found["num_glimpses"] == 3).all()
     last = tf.nn.softmax(whole.logits[:, -1])
-    np.testing.assert_allclose(found["probabilities"], last, atol=1e-5)
+    assert_close(found["probabilities"], last)
 
 
 def test_compiled_by_xla_it_stops_at_the_same_glimpses():
@@ -185,7 +184,7 @@ def test_compiled_by_xla_it_stops_at_the_same_glimpses():
     )
     np.testing.assert_array_equal(compiled["num_glimpses"], plain["num_glimpses"])
     for name, values in plain.items():
-        np.testing.assert_allclose(compiled[name], values, atol=1e-5)
+        assert_close(compiled[name], values, 1e-4)
 
 
 def test_compiled_by_xla_a_sampled_path_does_not_depend_on_the_batch():
@@ -195,7 +194,7 @@ def test_compiled_by_xla_a_sampled_path_does_not_depend_on_the_batch():
     seeds = np.stack([np.arange(24), 7 + np.arange(24)], axis=1)
     whole, part = looker(IMAGES, seeds), looker(IMAGES[3:12], seeds[3:12])
     for name, values in part.items():
-        np.testing.assert_allclose(values, whole[name][3:12], atol=1e-5)
+        assert_close(values, whole[name][3:12])
 
 
 class Counting(models.ActiveRAM):

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from ram_tf import layers, models
+from tests.comparisons import assert_close
 from tests.contracts import CONTRACTS, NAMED_MODELS
 
 cases = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
@@ -35,7 +36,7 @@ def assert_same(first, second, tolerance=1e-5):
     first, second = tensors(first), tensors(second)
     assert len(first) == len(second) > 0
     for a, b in zip(first, second):
-        np.testing.assert_allclose(a, b, atol=tolerance, rtol=tolerance)
+        assert_close(a, b, tolerance)
 
 
 def test_every_public_class_has_a_contract():

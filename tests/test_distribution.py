@@ -14,6 +14,7 @@ from ram_tf.errors import InputError
 from ram_tf.training.loop import Loop, NonFiniteLoss
 from ram_tf.training.strategy import make_strategy
 from ram_tf.training.trainer import Trainer, mean_over_global_batch
+from tests.comparisons import assert_close
 
 STEPS, BATCH = 20, 8
 RNG = np.random.default_rng(0)
@@ -134,7 +135,7 @@ def test_two_replicas_end_with_the_weights_of_one_device(clip_norm):
     _, two, _ = train("mirrored", clip_norm)
     for start, first, second in zip(before, one, two):
         assert np.abs(first - start).max() > 1e-4
-        np.testing.assert_allclose(second, first, atol=1e-5, rtol=0)
+        assert_close(second, first)
 
 
 def test_the_clip_of_the_global_gradient_bites():
@@ -320,7 +321,7 @@ def test_two_replicas_train_a_phase_as_one_device_does(phase_name, num_flows):
         network.weights, before, network.get_weights(), mirrored.get_weights()
     ):
         # Statistics of batch norm among them.
-        np.testing.assert_allclose(second, first, atol=1e-5, err_msg=variable.path)
+        assert_close(second, first, 1e-5, what=variable.path)
         if np.abs(first - start).max() > 1e-4:
             moved.add(variable.path.split("/")[1])
     frozen = {part for phase in phases.PHAM_PHASES for part in phase.frozen}
@@ -347,7 +348,7 @@ def test_the_flow_of_two_replicas_is_initialised_once_and_alike():
         np.testing.assert_array_equal(flat(network.get_weights()), flat(once))
         assert (flat(once) != flat(fresh)).any()
     one, two = (flat(network.get_weights()) for network in networks)
-    np.testing.assert_allclose(two, one, atol=1e-5)
+    assert_close(two, one)
 
 
 @pytest.mark.parametrize(
@@ -376,7 +377,7 @@ def test_the_shares_of_replicas_add_up_to_the_mean_over_the_global_batch():
         return mean_over_global_batch(mine)
 
     shares = on_each_replica(share)
-    np.testing.assert_allclose(shares, [3 / 4, 13 / 4])
+    assert_close(shares, [3 / 4, 13 / 4])
     assert sum(shares) == pytest.approx(np.mean(values))
 
 

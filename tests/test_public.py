@@ -32,7 +32,7 @@ def test_all_modules_are_found():
 
 @pytest.mark.parametrize("name", ram_tf.__all__)
 def test_a_promised_name_can_be_imported(name):
-    assert getattr(ram_tf, name) is not None
+    assert hasattr(ram_tf, name)
     assert name in dir(ram_tf)
 
 
@@ -42,7 +42,7 @@ def test_a_package_offers_what_it_lists(package):
     assert module.__all__
     assert len(set(module.__all__)) == len(module.__all__)
     for name in module.__all__:
-        assert getattr(module, name) is not None
+        assert hasattr(module, name), name
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -274,7 +274,7 @@ def test_other_weights_are_refused(change, said, config, tmp_path):
 
 
 def test_a_used_folder_is_not_overwritten(config, tmp_path):
-    with pytest.raises(InputError, match="exists"):
+    with pytest.raises(InputError, match="exists: give a new folder"):
         importing.import_ram(tmp_path / "c.pth.tar", tmp_path, config, stddev=0.2)
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 from ram_tf import layers, models, policies, visualization
 from ram_tf.errors import InputError
 from ram_tf.training.callbacks import PolicyMonitor
+from tests.comparisons import assert_close
 
 NUM_IMAGES, NUM_GLIMPSES, SIZE = 2, 3, (17, 24)
 LABELS = np.array([1, 0])
@@ -83,16 +84,16 @@ def test_a_recording_is_what_the_model_saw_and_thought(case):
     network, images, recording, class_names = case
     result = network(images, policy=POLICY, num_glimpses=NUM_GLIMPSES)
     locations = recording["locations"]
-    np.testing.assert_allclose(locations, result.locations, atol=1e-6)
-    np.testing.assert_allclose(locations[:, 0], [(-0.9, 0.6)] * NUM_IMAGES, atol=1e-6)
+    assert_close(locations, result.locations)
+    assert_close(locations[:, 0], [(-0.9, 0.6)] * NUM_IMAGES)
     exponentials = np.exp(np.asarray(result.logits, "float64"))
     softmax = exponentials / exponentials.sum(axis=-1, keepdims=True)
-    np.testing.assert_allclose(recording["probabilities"], softmax, atol=1e-5)
+    assert_close(recording["probabilities"], softmax)
     assert recording["probabilities"].shape[-1] == len(class_names)
     divisor = 255 if images.dtype == np.uint8 else 1
-    np.testing.assert_allclose(recording["images"], images / divisor, atol=1e-6)
+    assert_close(recording["images"], images / divisor)
     glimpses = network.retina(images, result.locations)
-    np.testing.assert_allclose(recording["glimpses"], glimpses, atol=1e-5)
+    assert_close(recording["glimpses"], glimpses)
     assert recording["glimpses"].std() > 0.1
 
 
@@ -314,7 +315,7 @@ def test_glimpses_are_under_the_maps_in_order(tmp_path, grid_case, figures):
             top, left, bottom, right = recording["boxes"][image, step, 0]
             seen = images[image, top:bottom, left:right]
             shown = seen if seen.shape[-1] == 3 else seen[..., 0]
-            np.testing.assert_allclose(axes.images[0].get_array(), shown, atol=1e-6)
+            assert_close(axes.images[0].get_array(), shown)
             belief = recording["probabilities"][image, step]
             best = int(belief.argmax())
             label = axes.xaxis.label
@@ -438,14 +439,20 @@ def test_curves_are_drawn_from_the_metrics_file_with_their_numbers_beside(tmp_pa
     with np.load(path.with_suffix(".npz")) as file:
         assert set(file) == {"epochs", *CURVES.splitlines()[0].split(",")[1:]}
         np.testing.assert_array_equal(file["epochs"], [1, 2, 3])
-        np.testing.assert_allclose(file["val_loss"], [2.5, 2.0, 1.75])
-        np.testing.assert_allclose(file["spread"], [0.1, np.nan, 0.3])
+        assert_close(file["val_loss"], [2.5, 2.0, 1.75])
+        assert_close(file["spread"], [0.1, np.nan, 0.3])
 
 
-@pytest.mark.parametrize("content", [None, CURVES.splitlines()[0] + "\n"])
-def test_no_finished_epoch_is_an_input_error(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "train for at least one epoch"),
+        (CURVES.splitlines()[0] + "\n", "has no finished epoch"),
+    ],
+)
+def test_no_finished_epoch_is_an_input_error(tmp_path, content, said):
     if content is not None:
         (tmp_path / "metrics.csv").write_text(content)
-    with pytest.raises(InputError, match="epoch"):
+    with pytest.raises(InputError, match=said):
         visualization.plot_curves(tmp_path / "metrics.csv", tmp_path / "curves.png")
     assert not (tmp_path / "curves.png").exists()

@@ -473,10 +473,10 @@ def test_folds_do_not_leave_out_a_test_split(photographs):
     ("options", "message"),
     [
         ({"square": 8, "image_size": 8}, "one of the two ways"),
-        ({"square": 0}, "square"),
+        ({"square": 0}, "`data.square`.* Received: 0"),
         ({"square": 8, "smallest_square": 0.0}, "smallest_square"),
-        ({"square": 8, "num_folds": 1}, "num_folds"),
-        ({"square": 8, "num_folds": 3, "fold": 3}, "fold"),
+        ({"square": 8, "num_folds": 1}, "Received: num_folds=1, fold=0"),
+        ({"square": 8, "num_folds": 3, "fold": 3}, "Received: num_folds=3, fold=3"),
         ({"square": 8, "num_folds": 5}, "cannot be divided"),
         ({"square": 8, "max_gigabytes": 1e-6}, "max_gigabytes"),
     ],

@@ -163,13 +163,14 @@ def test_crops_have_the_promised_areas_and_shapes():
     height, width = (last - first + 1).T
     area, ratio = height * width / size**2, width / height
     pixel = 1 / size
-    assert area.min() > 0.75 - pixel and area.max() <= 1
+    assert area.min() > 0.75 - pixel and area.max() < 1 + 1e-5
     assert np.quantile(area, [0.25, 0.5, 0.75]) == pytest.approx(
         [0.8125, 0.875, 0.9375], abs=pixel
     )
     assert 0.75 - pixel < ratio.min() < 0.8 and 1.25 < ratio.max() < 4 / 3 + 2 * pixel
     assert np.median(ratio) == pytest.approx(1, abs=pixel)
-    assert first.min() == 0 and last.max() == size - 1
+    assert first.min() == pytest.approx(0, abs=1e-3)
+    assert last.max() == pytest.approx(size - 1, abs=1e-3)
     room = size - np.stack([height, width], -1)
     share = first[room > 0] / room[room > 0]  # of the room for the first row or column
     assert share.mean() == pytest.approx(0.5, abs=0.03)
@@ -220,7 +221,8 @@ def test_jitter_matches_numpy(dtype, extents, channels):
     for image, uniform, received in zip(images, uniforms, result.numpy()):
         factors = 1 + (2 * uniform.astype(np.float64) - 1) * extents
         expected = jitter_image(image.astype(np.float64), factors, largest)
-        tolerance = 0.501 if dtype == np.uint8 else 1e-6
+        # A byte is rounded to the nearest; floats in [0, 1] some tens of times to 6e-8.
+        tolerance = 0.501 if dtype == np.uint8 else 3e-6
         assert np.abs(received - expected).max() < tolerance
 
 
@@ -249,7 +251,8 @@ def test_augmentations_keep_shape_type_and_range(dtype, shape):
     ).numpy()
     assert result.dtype == dtype and result.shape == images.shape
     assert result.min() >= 0 and result.max() <= (255 if dtype == np.uint8 else 1)
-    assert not result[:8].any() and result[8:16].max() == result.max()
+    assert not result[:8].any()
+    assert result[8:16].max() == pytest.approx(result.max(), rel=1e-5)
     for transform in AUGMENTATIONS:
         assert transform.output_shape(*shape) == shape
 
@@ -269,19 +272,19 @@ def test_augmented_image_does_not_depend_on_its_batch():
 
 
 @pytest.mark.parametrize(
-    "make",
+    ("make", "said"),
     [
-        lambda: RandomResizedCrop(0.0, 1.0),
-        lambda: RandomResizedCrop(0.8, 0.5),
-        lambda: RandomResizedCrop(0.8, 1.1),
-        lambda: RandomResizedCrop(max_stretch=0.5),
-        lambda: ColorJitter(brightness=-0.1),
-        lambda: ColorJitter(saturation=1.5),
-        lambda: ColorJitter().output_shape(4, 4, 2),
+        (lambda: RandomResizedCrop(0.0, 1.0), "min_area.* Received: 0.0, 1.0"),
+        (lambda: RandomResizedCrop(0.8, 0.5), "min_area.* Received: 0.8, 0.5"),
+        (lambda: RandomResizedCrop(0.8, 1.1), "min_area.* Received: 0.8, 1.1"),
+        (lambda: RandomResizedCrop(max_stretch=0.5), "max_stretch.* Received: .*, 0.5"),
+        (lambda: ColorJitter(brightness=-0.1), r"Brightness.* Received: \(-0.1"),
+        (lambda: ColorJitter(saturation=1.5), "saturation.* Received: .*, 1.5"),
+        (lambda: ColorJitter().output_shape(4, 4, 2), "Received: 2 channels"),
     ],
 )
-def test_bad_augmentations(make):
-    with pytest.raises(InputError, match="Received"):
+def test_bad_augmentations(make, said):
+    with pytest.raises(InputError, match=said):
         make()
 
 
@@ -336,7 +339,9 @@ def test_pieces_are_as_likely_everywhere():
     found = Clutter(sources, 1, 2)(images, uniforms).numpy()[..., 0] / 255
     assert (found.sum(axis=(1, 2)) == 4).all()
     corners = np.array([found[:, :-1, :-1], found[:, 1:, 1:]]).all(axis=0)
-    np.testing.assert_allclose(corners.mean(axis=0), 1 / 16, atol=0.015)
+    assert corners.mean(axis=0) == pytest.approx(
+        1 / 16, abs=0.015
+    )  # 4 standard errors.
 
 
 @pytest.mark.parametrize("pieces, size", [(-1, 3), (2, 0), (2, 7)])
