@@ -194,9 +194,9 @@ def get_config():
     config.train.schedule = {
         "kind": "plateau",
         "monitor": "val_loss",
-        "factor": 0.5,
+        "factor": 0.1,  # Soon nothing moves, and so nothing gets better.
         "patience": 1,
-        "min_delta": 0.0,
+        "min_delta": 100.0,
         "minimum": 0.0,
     }
     config.train.learning_rate = 0.05

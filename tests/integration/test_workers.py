@@ -6,10 +6,10 @@ import runpy
 import signal
 import socket
 
-import numpy as np
 import pytest
 
 from ram_tf import experiment
+from tests.comparisons import assert_close
 from tests.integration.conftest import (
     assert_same_arrays,
     read_arrays,
@@ -105,7 +105,7 @@ def test_two_workers_end_as_two_replicas_of_one_process(
     )
     assert ours.keys() == theirs.keys()
     for name, values in ours.items():
-        np.testing.assert_allclose(values, theirs[name], atol=1e-5, err_msg=name)
+        assert_close(values, theirs[name], 1e-4, what=name)
     assert_same_rows(two_workers[0], tmp_path / "run", tolerance=1e-4)
 
 
