@@ -4,6 +4,7 @@ import dataclasses
 
 from keras import ops
 
+from ram_tf import random
 from ram_tf.ops import raster_locations, uniform_locations
 from ram_tf.policies.policy import Policy, check_first, fixed_choice
 
@@ -13,25 +14,31 @@ class RandomPolicy(Policy):
     """Looks at places drawn uniformly.
 
     Args:
-        first_fraction: Float in [0, 1]. The first glimpse is drawn from this centred
-            fraction of the image, as that of the policy it is compared with.
+        first_fraction: Float in [0, 1] or `None`. The first glimpse is the one that
+            `GaussianPolicy` takes with this fraction and the same seed, so that the two
+            are compared from there on; `None`, a place like any other.
         first_location: (x, y) or `None`. A fixed first glimpse instead.
     """
 
-    first_fraction: float = 1.0
+    first_fraction: float | None = None
     first_location: tuple | None = None
     blind = True
 
     def __post_init__(self):
-        check_first(self.first_location, self.first_fraction)
+        fraction = 1.0 if self.first_fraction is None else self.first_fraction
+        check_first(self.first_location, fraction)
 
     def plan(self, network, context, state, num_glimpses, seed):
         batch_size = ops.shape(state["hidden"])[0]
-        places = uniform_locations((batch_size, num_glimpses), seed)
-        first = self.first_fraction * places[:, :1]
         if self.first_location is not None:
-            first = fixed_choice(self.first_location, state).action[:, None]
-        return ops.concatenate([first, places[:, 1:]], axis=1)
+            first = fixed_choice(self.first_location, state).action
+        elif self.first_fraction is not None:
+            first = uniform_locations((batch_size,), seed, self.first_fraction)
+            seed = random.fold_in(seed, 1)  # Those of the others are not drawn yet.
+        else:
+            return uniform_locations((batch_size, num_glimpses), seed)
+        places = uniform_locations((batch_size, num_glimpses), seed)
+        return ops.concatenate([first[:, None], places[:, 1:]], axis=1)
 
 
 @dataclasses.dataclass(frozen=True)
