@@ -7,7 +7,7 @@ import pathlib
 import keras
 import numpy as np
 
-from ram_tf import experiment, trained, visualization
+from ram_tf import experiment, metrics, trained, visualization
 from ram_tf.errors import InputError
 from ram_tf.families import find_family
 from ram_tf.files import whole_file
@@ -29,6 +29,10 @@ def run(
     holds `comparison.csv`, `convergence.png` (validation accuracy after so many images,
     on a logarithmic axis, since variants differ most early on) and `glimpses.png`
     (accuracy on `split` after each glimpse, also beyond those trained with).
+
+    In the table, `std` is over training seeds, with one degree of freedom less, and
+    `seeds_error` the standard error of the mean over them: both empty of one seed.
+    `standard_error` is that over images of one run, the mean over seeds.
 
     Args:
         config: `ConfigDict` with every key.
@@ -89,8 +93,8 @@ def run(
         writer.writerows(rows)
     for row in rows:
         report(
-            f"{row['variant']:24} {split} accuracy {100 * row['accuracy']:.2f} ± "
-            f"{100 * row['std']:.2f} %, one sample {100 * row['one_sample']:.2f} %, "
+            f"{row['variant']:24} {split} accuracy {100 * row['accuracy']:.2f} % "
+            f"({_describe_errors(row)}), one sample {100 * row['one_sample']:.2f} %, "
             f"{row['looks']} glimpses {100 * row['after_looks']:.2f} %, "
             f"{row['seconds']:.0f} s"
         )
@@ -135,10 +139,14 @@ def _read_results(folder, split):
 def _row(name, overrides, results, tests, by_glimpse):
     looks, curves = by_glimpse
     accuracy = [test["accuracy"] for test in tests]
+    over_seeds = metrics.mean_and_std(accuracy)
+    errors = [test.get("standard_error") for test in tests]  # Older runs have none.
     return {
         "variant": name,
-        "accuracy": np.mean(accuracy),
-        "std": np.std(accuracy),
+        "accuracy": over_seeds["mean"],
+        "standard_error": None if None in errors else np.mean(errors),
+        "std": over_seeds["std"],
+        "seeds_error": metrics.without_nan(metrics.standard_error(accuracy)),
         "one_sample": np.mean([test["accuracy_one_sample"] for test in tests]),
         "looks": int(looks[-1]),
         "after_looks": np.mean([curve[-1] for curve in curves]),
@@ -146,6 +154,16 @@ def _row(name, overrides, results, tests, by_glimpse):
         "seconds": np.mean([result["train_seconds"] for result in results]),
         "overrides": json.dumps(overrides),
     }
+
+
+def _describe_errors(row):
+    """What is known of a row's errors; one training seed says nothing of others."""
+    parts = []
+    if row["standard_error"] is not None:
+        parts.append(f"± {100 * row['standard_error']:.2f} over images of one run")
+    if row["seeds_error"] is not None:
+        parts.append(f"± {100 * row['seeds_error']:.2f} over training seeds")
+    return ", ".join([*parts, f"{row['seeds']} training seed(s)"])
 
 
 def _convergence(folders, results):

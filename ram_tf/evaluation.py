@@ -1,6 +1,5 @@
 """Policies compared on the same weights and the same images."""
 
-import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
@@ -22,7 +21,8 @@ class Evaluator:
         stop_epsilons: Sequence of floats, see `AttentionModel.may_stop`.
         unknown_class: Int or `None`. The class of an open set that stands for all
             others, whose accuracy is told apart.
-        perturb: Function `(images, seed) -> images` or `None`, applied to each batch.
+        perturb: Function `(images, examples) -> images` or `None`, applied to each
+            batch; `examples` are positions in the set, see `ram_tf.perturbations`.
         xla: Boolean. Compile all of it with XLA, else only what cuts glimpses.
     """
 
@@ -66,37 +66,59 @@ class Evaluator:
             `statistics` of `metrics.policy_statistics`; `correct`, booleans `(examples,
             glimpses)`; and `num_examples`. Of a policy that predicts what it gains,
             also `predicted_gain` and `realised_gain` of each look after the first, in
-            nats, and their rank correlation between images, `gain_rank_correlation`.
-            With an unknown class, `accuracy_known` and `accuracy_unknown` as well.
-            With `stop_epsilons`, where something says when to stop, `stopping`: a list
-            of `{"epsilon", "glimpses", "accuracy"}`.
+            nats, means over the copies of their own, and their rank correlation between
+            images, `gain_rank_correlation`. With an unknown class, `accuracy_known` and
+            `accuracy_unknown` as well. With `stop_epsilons`, where something says when
+            to stop, `stopping`: a list of `{"epsilon", "glimpses", "accuracy"}`.
         """
-        parts, locations = [], []
+        examples, statistics = self.by_example(batches, seed)
+        return {
+            **_summary(examples, self.stop_epsilons),
+            "num_examples": len(examples["accuracy"]),
+            "correct": examples["accuracy"],
+            "statistics": statistics,
+        }
+
+    def by_example(self, batches, seed=0):
+        """Measures every example once.
+
+        Args:
+            batches: See `measure`.
+            seed: Int, the evaluation seed.
+
+        Returns:
+            Dictionary: name -> array `(examples, ...)` in the order of the set, whose
+            mean is the measure of that name, beside what others are made of; and
+            `metrics.policy_statistics` of the first images.
+        """
+        parts, locations, first = [], [], 0
         for index, (images, labels, weights) in enumerate(batches):
             batch_seed = random.make_seed(seed, index)
-            context, size = self._prepare(images, batch_seed)
+            positions = first + tf.range(len(weights))
+            context, size = self._prepare(images, positions)
             probabilities, places, gains, stops = self._rollout(context, batch_seed)
             kept = np.asarray(weights) > 0
+            first += int(kept.sum())
             labels = np.asarray(labels)[kept]
             part = _batch_measures(np.asarray(probabilities)[kept], labels)
             part["unknown"] = labels == self.unknown_class
             if gains is not None:
-                part["best_gain"] = np.asarray(gains)[kept].mean(axis=1)
+                part["predicted_gain"] = np.asarray(gains)[kept].mean(axis=1)
             for epsilon, may_stop in zip(self.stop_epsilons, stops):
                 part[f"stop {epsilon}"] = np.asarray(may_stop)[kept]
             parts.append(part)
             if len(locations) * len(kept) < _EXAMPLES_FOR_STATISTICS:
                 locations.append(np.asarray(places)[:, 0][kept])
         image_size = tuple(int(length) for length in size)
-        return {
-            **_summary(parts, self.stop_epsilons),
-            "statistics": self._statistics(locations, image_size),
+        examples = {
+            name: np.concatenate([part[name] for part in parts]) for name in parts[0]
         }
+        return examples, self._statistics(locations, image_size)
 
-    def _inputs(self, images, seed):
+    def _inputs(self, images, positions):
         size = tf.shape(images)[1:3]
         if self.perturb is not None:
-            images = self.perturb(images, seed)
+            images = self.perturb(images, positions)
         return self.network.prepare(images), size
 
     def _run(self, context, seed):
@@ -137,56 +159,64 @@ class Evaluator:
 
 def _batch_measures(probabilities, labels):
     """Per-example measures from `(examples, copies, glimpses, classes)`."""
+    tiny = np.finfo("float32").tiny
     mean = probabilities.mean(axis=1)
-    index = np.arange(len(labels))
-    likelihood = np.maximum(mean[index, :, labels], np.finfo("float32").tiny)
-    logs = np.log(np.maximum(mean, np.finfo("float32").tiny))
-    own = (probabilities.argmax(axis=-1) == labels[:, None, None]).mean(axis=1)
+    likelihood = np.maximum(mean[np.arange(len(labels)), :, labels], tiny)
+    correct = mean.argmax(axis=-1) == labels[:, None]
+    own = probabilities.argmax(axis=-1) == labels[:, None, None]
+    logs = np.log(np.maximum(probabilities, tiny))
+    gained = probabilities[:, :, 1:] * (logs[:, :, 1:] - logs[:, :, :-1])
     return {
-        "correct": mean.argmax(axis=-1) == labels[:, None],
+        "accuracy": correct,
+        "normalized_area": metrics.normalized_area(correct),
+        "accuracy_one_sample": own.mean(axis=1),
         "nll": -np.log(likelihood),
         "confidence": mean.max(axis=-1),
-        "own": own,
-        "realised_gain": (mean[:, 1:] * (logs[:, 1:] - logs[:, :-1])).sum(axis=-1),
+        "realised_gain": gained.sum(axis=-1).mean(axis=1),
     }
 
 
-def _summary(parts, stop_epsilons):
-    stacked = {
-        name: np.concatenate([part[name] for part in parts]) for name in parts[0]
-    }
-    correct, confidence = stacked["correct"], stacked["confidence"]
-    accuracy = correct.mean(axis=0)
-    unknown = stacked["unknown"]
+def _averaged(examples):
+    """The measures that are means over images: name -> array `(those images, ...)`."""
+    names = ["accuracy", "normalized_area", "accuracy_one_sample", "nll"]
+    if "predicted_gain" in examples:
+        names += ["predicted_gain", "realised_gain"]
+    averaged = {name: examples[name] for name in names}
+    for name, chosen in _open_set(examples).items():
+        averaged[f"accuracy_{name}"] = examples["accuracy"][chosen]
+    return averaged
+
+
+def _open_set(examples):
+    """Which examples are known and which unknown, where there are both."""
+    unknown = examples["unknown"]
+    both = unknown.any() and not unknown.all()
+    return {"known": ~unknown, "unknown": unknown} if both else {}
+
+
+def _summary(examples, stop_epsilons):
+    correct, confidence = examples["accuracy"], examples["confidence"]
     summary = {
-        "accuracy": accuracy.tolist(),
-        "normalized_area": metrics.normalized_area(accuracy),
-        "accuracy_one_sample": stacked["own"].mean(axis=0).tolist(),
-        "nll": stacked["nll"].mean(axis=0).tolist(),
-        "calibration_error": [
-            metrics.calibration_error(confidence[:, t], correct[:, t])
-            for t in range(correct.shape[1])
-        ],
-        "num_examples": len(correct),
-        "correct": correct,
+        name: values.mean(axis=0).tolist()
+        for name, values in _averaged(examples).items()
     }
-    if unknown.any() and not unknown.all():
-        summary["accuracy_known"] = correct[~unknown].mean(axis=0).tolist()
-        summary["accuracy_unknown"] = correct[unknown].mean(axis=0).tolist()
-    if "best_gain" in stacked:
-        best, realised = stacked["best_gain"], stacked["realised_gain"]
-        summary |= {
-            "predicted_gain": best.mean(axis=0).tolist(),
-            "realised_gain": realised.mean(axis=0).tolist(),
-            "gain_rank_correlation": [
-                metrics.rank_correlation(best[:, t], realised[:, t])
-                for t in range(best.shape[1])
-            ],
-        }
+    summary["calibration_error"] = [
+        metrics.calibration_error(confidence[:, t], correct[:, t])
+        for t in range(correct.shape[1])
+    ]
+    if "predicted_gain" in examples:
+        predicted, realised = examples["predicted_gain"], examples["realised_gain"]
+        summary["gain_rank_correlation"] = [
+            metrics.rank_correlation(predicted[:, t], realised[:, t])
+            for t in range(predicted.shape[1])
+        ]
     stopping = [
-        {"epsilon": epsilon, **metrics.stop_early(correct, stacked[f"stop {epsilon}"])}
+        {
+            "epsilon": epsilon,
+            **metrics.stop_early(correct, examples[f"stop {epsilon}"]),
+        }
         for epsilon in stop_epsilons
-        if f"stop {epsilon}" in stacked
+        if f"stop {epsilon}" in examples
     ]
     return summary | ({"stopping": stopping} if stopping else {})
 
@@ -197,6 +227,7 @@ def compare_policies(
     batches,
     num_glimpses,
     *,
+    groups=None,
     mc_samples=1,
     seeds=1,
     stop_epsilons=(),
@@ -212,25 +243,35 @@ def compare_policies(
         policies: Dictionary name -> policy.
         batches: `tf.data.Dataset` of `(images, labels, weights)`.
         num_glimpses: Int.
+        groups: Integer array, of which original picture each example is, or `None` if
+            each is of another one; see `metrics.standard_error`.
         mc_samples: Int. Copies averaged; what draws nothing is run once.
         seeds: Int, number of evaluation seeds.
         stop_epsilons: Sequence of floats. Where something says when to stop, what
             stopping by each would cost is measured; see `AttentionModel.may_stop`.
         unknown_class: Int or `None`, see `Evaluator`.
-        perturb: Function `(images, seed) -> images` or `None`.
+        perturb: Function `(images, examples) -> images` or `None`, see `Evaluator`.
         xla: Boolean.
         progress: Function called without arguments after each pass, or `None`.
 
     Returns:
-        `{"policies": {name: {measure: {"mean": [...], "std": [...]}}}, "mc_samples",
-        "seeds", "num_examples", "num_glimpses"}`. The standard deviation is over
-        evaluation seeds (population, so 0 for one). With a policy named `random`, the
-        others have `over_random`: the difference of their accuracy after each glimpse,
-        paired by image (`mean`, and its standard error over images, `error`). With
+        `{"policies": {name: {measure: {"mean", "std", "standard_error"}}},
+        "mc_samples", "seeds", "num_examples", "num_originals", "num_glimpses"}`, with
+        the measures of `Evaluator.measure`.
+
+        `std` is over evaluation seeds of the same weights, with one degree of freedom
+        less, and `None` of one seed. `standard_error` is that of a mean over images:
+        of each image's mean over the seeds, clustered by `groups`; measures that are no
+        mean over images have none.
+
+        Each policy also has `mc_samples` and `seeds`, with which it was run;
+        `num_correct`, after the last glimpse, one count a seed; and `statistics`. With
+        a policy named `random`, the others have `over_random`: the difference of their
+        accuracy after each glimpse, paired by image (`mean`, `standard_error`). With
         `stop_epsilons`, those that can stop have `stopping`: a list of `{"epsilon",
         "glimpses", "accuracy"}`, means over seeds.
     """
-    compared, correct = {}, {}
+    compared, right = {}, {}
     for name, policy in policies.items():
         draws = network.draws(policy)
         evaluator = Evaluator(
@@ -243,21 +284,26 @@ def compare_policies(
             perturb=perturb,
             xla=xla,
         )
-        runs = []
+        runs, statistics = [], []
         for seed in range(seeds if draws else 1):
-            runs.append(evaluator.measure(batches, seed))
+            examples, moves = evaluator.by_example(batches, seed)
+            runs.append(examples)
+            statistics.append(moves)
             if progress:
                 progress()
-        num_examples = runs[0].pop("num_examples")
-        for run in runs[1:]:
-            run.pop("num_examples")
-        statistics = [run.pop("statistics") for run in runs]
-        correct[name] = np.mean([run.pop("correct") for run in runs], axis=0)
-        stopping = [run.pop("stopping", None) for run in runs]
+        summaries = [_summary(examples, evaluator.stop_epsilons) for examples in runs]
+        stopping = [summary.pop("stopping", None) for summary in summaries]
         compared[name] = {
-            measure: _mean_and_std([run[measure] for run in runs])
-            for measure in runs[0]
+            measure: metrics.mean_and_std([summary[measure] for summary in summaries])
+            for measure in summaries[0]
         }
+        for measure, error in _errors(runs, groups).items():
+            compared[name][measure]["standard_error"] = error
+        right[name] = np.mean([examples["accuracy"] for examples in runs], axis=0)
+        compared[name]["num_correct"] = [
+            int(examples["accuracy"][:, -1].sum()) for examples in runs
+        ]
+        compared[name]["seeds"] = len(runs)
         compared[name]["mc_samples"] = evaluator.mc_samples
         compared[name]["statistics"] = {
             key: float(np.mean([run[key] for run in statistics]))
@@ -268,73 +314,34 @@ def compare_policies(
                 {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
                 for rows in zip(*stopping)
             ]
-    for name in set(correct) - {"random"} if "random" in correct else ():
-        difference = correct[name] - correct["random"]
+    for name in set(right) - {"random"} if "random" in right else ():
+        difference = right[name] - right["random"]
         compared[name]["over_random"] = {
             "mean": difference.mean(axis=0).tolist(),
-            "error": (difference.std(axis=0) / np.sqrt(num_examples)).tolist(),
+            "standard_error": _error(difference, groups),
         }
+    num_examples = len(examples["accuracy"])
     return {
         "policies": compared,
         "mc_samples": mc_samples,
         "seeds": seeds,
         "num_examples": num_examples,
+        "num_originals": num_examples if groups is None else len(np.unique(groups)),
         "num_glimpses": num_glimpses,
     }
 
 
-def _mean_and_std(runs):
-    return {
-        "mean": np.mean(runs, axis=0).tolist(),
-        "std": np.std(runs, axis=0).tolist(),
-    }
+def _errors(runs, groups):
+    """Standard errors over images of measures whose runs are of several seeds."""
+    subsets = _open_set(runs[0])
+    averaged = [_averaged(examples) for examples in runs]
+    errors = {}
+    for measure in averaged[0]:
+        chosen = subsets.get(measure.removeprefix("accuracy_"), slice(None))
+        values = np.mean([each[measure] for each in averaged], axis=0)
+        errors[measure] = _error(values, None if groups is None else groups[chosen])
+    return errors
 
 
-def _affine(images, scale, shift):
-    """Scales about the centre and shifts by (x, y) in shares of the image."""
-    height, width = images.shape[1:3]
-    x, y = shift[0] * width, shift[1] * height
-    matrix = [
-        1 / scale,
-        0.0,
-        (width - 1) / 2 * (1 - 1 / scale) - x / scale,
-        0.0,
-        1 / scale,
-        (height - 1) / 2 * (1 - 1 / scale) - y / scale,
-        0.0,
-        0.0,
-    ]
-    moved = keras.ops.image.affine_transform(
-        ops.cast(images, "float32"),
-        ops.tile(ops.convert_to_tensor([matrix]), (ops.shape(images)[0], 1)),
-        interpolation="bilinear",
-    )
-    return ops.cast(moved, images.dtype)
-
-
-def _clutter(images, seed, num_pieces=4, size=8):
-    """Pastes pieces of other images of the batch at random places, by maximum."""
-    batch, height, width = ops.shape(images)[0], *images.shape[1:3]
-    size = min(size, height, width)
-    room = ops.convert_to_tensor([height - size + 1.0, width - size + 1.0] * 2)
-    canvas = ops.cast(images, "float32")
-    for piece in range(num_pieces):
-        draws = tf.random.stateless_uniform((batch, 4), random.fold_in(seed, piece))
-        rows_columns = ops.cast(draws * room, "int32")
-        source = ops.cast(ops.roll(images, piece + 1, axis=0), "float32")
-        span = ops.arange(size, dtype="int32")
-        cut = tf.gather(source, rows_columns[:, 0:1] + span, axis=1, batch_dims=1)
-        cut = tf.gather(cut, rows_columns[:, 1:2] + span, axis=2, batch_dims=1)
-        put_rows = ops.one_hot(rows_columns[:, 2:3] + span, height)
-        put_columns = ops.one_hot(rows_columns[:, 3:4] + span, width)
-        pasted = ops.einsum("bph,bqw,bpqc->bhwc", put_rows, put_columns, cut)
-        canvas = ops.maximum(canvas, pasted)
-    return ops.cast(canvas, images.dtype)
-
-
-PERTURBATIONS = {
-    "scale 0.75": lambda images, seed: _affine(images, 0.75, (0.0, 0.0)),
-    "scale 1.25": lambda images, seed: _affine(images, 1.25, (0.0, 0.0)),
-    "shift 10 %": lambda images, seed: _affine(images, 1.0, (0.1, 0.1)),
-    "clutter": _clutter,
-}
+def _error(values, groups):
+    return metrics.without_nan(metrics.standard_error(values, groups))

@@ -578,6 +578,7 @@ def _final_test(config, network, everything, dataset, folder, split):
         pick_policies(everything, config.eval.policies),
         dataset.eval_batches(split, config.eval.batch_size, config.eval.max_examples),
         config.train.num_glimpses,
+        groups=dataset.eval_groups(split, config.eval.max_examples),
         mc_samples=config.eval.mc_samples,
         seeds=config.eval.seeds,
         unknown_class=dataset.unknown_class,
@@ -596,6 +597,7 @@ def _final_test(config, network, everything, dataset, folder, split):
     return {
         split: {
             "accuracy": learned["accuracy"]["mean"][-1],
+            "standard_error": learned["accuracy"]["standard_error"][-1],
             "accuracy_per_glimpse": learned["accuracy"]["mean"],
             "accuracy_one_sample": learned["accuracy_one_sample"]["mean"][-1],
             "num_examples": compared["num_examples"],

@@ -30,6 +30,58 @@ def monitor_mode(name):
     return "max" if name.endswith(_MORE_IS_BETTER) else "min"
 
 
+def standard_error(values, groups=None):
+    """Standard error of the mean over examples, of which some may belong together.
+
+    What comes from one original picture is alike, so that examples of one group count
+    as a cluster: the error is that of the sums of residuals by group.
+
+    Args:
+        values: Array `(n, ...)`, one value an example, or differences of pairs.
+        groups: Integer array `(n,)`, which original each is of; `None` if all differ.
+
+    Returns:
+        Array `(...)`; NaN of fewer than two groups, which cannot tell.
+
+    Reference:
+        [Liang and Zeger, 1986](https://doi.org/10.1093/biomet/73.1.13), of a mean.
+    """
+    values = np.asarray(values, float)
+    residuals = values - values.mean(axis=0)
+    if groups is not None:
+        _, places = np.unique(groups, return_inverse=True)
+        sums = np.zeros((places.max() + 1, *residuals.shape[1:]))
+        np.add.at(sums, places, residuals)
+        residuals = sums
+    count = len(residuals)
+    if count < 2:
+        return np.full(values.shape[1:], np.nan)
+    square = np.square(residuals).sum(axis=0) * count / (count - 1)
+    return np.sqrt(square) / len(values)
+
+
+def mean_and_std(runs):
+    """What several evaluation seeds say of the same weights.
+
+    Args:
+        runs: Sequence of numbers or of equally long lists, one a seed.
+
+    Returns:
+        `{"mean", "std"}`, `std` with one degree of freedom less, `None` of one seed.
+    """
+    return {
+        "mean": np.mean(runs, axis=0).tolist(),
+        "std": np.std(runs, axis=0, ddof=1).tolist() if len(runs) > 1 else None,
+    }
+
+
+def without_nan(values):
+    """Floats as JSON takes them: a list or a number, `None` for NaN."""
+    if np.ndim(values):
+        return [without_nan(value) for value in values]
+    return None if np.isnan(values) else float(values)
+
+
 def coverable_share(image_size, sides, num_glimpses):
     """Returns the largest share of an image that glimpses can cover, for each side.
 
@@ -81,8 +133,8 @@ def policy_statistics(locations, boxes, image_size):
     Returns:
         Dictionary of floats: `spread`, standard deviation between images of the
         locations after the first, in normalised coordinates; `coverage`, mean share of
-        pixels inside the finest boxes; `revisits`, share of later glimpses whose centre
-        lies within half a finest side of an earlier one.
+        pixels inside the finest boxes; `revisits`, share of later glimpses whose finest
+        box overlaps that of an earlier one by more than half of its area.
     """
     height, width = image_size
     finest = np.asarray(boxes)[:, :, 0]
@@ -92,11 +144,11 @@ def policy_statistics(locations, boxes, image_size):
     for image, (starts, ends) in enumerate(zip(low, high)):
         for (top, left), (bottom, right) in zip(starts, ends):
             seen[image, top:bottom, left:right] = True
-    centres = finest[..., :2].astype(float)
-    side = finest[0, 0, 2] - finest[0, 0, 0]
-    distance = np.abs(centres[:, :, None] - centres[:, None]).max(axis=-1)
-    earlier = np.tril(np.ones(distance.shape[1:], bool), k=-1)
-    again = ((distance <= side / 2) & earlier).any(axis=2)[:, 1:]
+    starts, sides = finest[..., :2], finest[0, 0, 2:] - finest[0, 0, :2]
+    distance = np.abs(starts[:, :, None] - starts[:, None])
+    overlap = np.maximum(sides - distance, 0).prod(axis=-1)
+    earlier = np.tril(np.ones(overlap.shape[1:], bool), k=-1)
+    again = ((2 * overlap > sides.prod()) & earlier).any(axis=2)[:, 1:]
     later = np.asarray(locations)[:, 1:]
     return {
         "spread": float(np.sqrt(later.var(axis=0).mean())) if later.size else 0.0,
@@ -129,15 +181,16 @@ def normalized_area(accuracy):
     """Area under accuracy against glimpses, as a share of the largest there is.
 
     Args:
-        accuracy: Array `(glimpses,)`, in [0, 1].
+        accuracy: Array `(..., glimpses)`, in [0, 1].
 
     Returns:
-        Float in [0, 1], by the trapezoid rule; the accuracy itself of one glimpse.
+        Array `(...)` in [0, 1], by the trapezoid rule; the accuracy itself of one
+        glimpse.
     """
     accuracy = np.asarray(accuracy, float)
-    if len(accuracy) == 1:
-        return float(accuracy[0])
-    return float((accuracy[1:] + accuracy[:-1]).mean() / 2)
+    if accuracy.shape[-1] == 1:
+        return accuracy[..., 0]
+    return (accuracy[..., 1:] + accuracy[..., :-1]).mean(axis=-1) / 2
 
 
 def rank_correlation(predicted, realised):
@@ -169,7 +222,7 @@ def stop_early(correct, may_stop):
 
 
 def format_accuracy(accuracy, num_examples):
-    """`98.77 % (9877/10000)`."""
+    """`98.77 % (9877/10000)`: of one run, a mean over several being no count."""
     correct = round(accuracy * num_examples)
     return f"{100 * accuracy:.2f} % ({correct}/{num_examples})"
 

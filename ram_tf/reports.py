@@ -30,36 +30,53 @@ def report_results(results, report=print):
     compared = results["comparison"]
     report_comparison(compared, report)
     split = "test" if "test" in results else "validation"
-    accuracy, count = results[split]["accuracy"], compared["num_examples"]
+    report(f"{split} accuracy {describe_learned(compared)}")
     report(
-        f"{split} accuracy {metrics.format_accuracy(accuracy, count)}, learned policy, "
-        f"{compared['policies']['learned']['mc_samples']} sample(s) averaged; trained "
-        f"{results['train_seconds']:.0f} s at {results['images_per_second']:,.0f} "
-        "images/s"
+        f"trained {results['train_seconds']:.0f} s at "
+        f"{results['images_per_second']:,.0f} images/s"
     )
     report(f"picture of what it looked at: {results['picture']}")
+
+
+def describe_learned(compared):
+    """The learned policy's accuracy after the last glimpse, with its errors."""
+    learned, count = compared["policies"]["learned"], compared["num_examples"]
+    accuracy, runs = learned["accuracy"], learned.get("num_correct")
+    words = f"learned policy, {learned['mc_samples']} sample(s) averaged: "
+    mean = 100 * accuracy["mean"][-1]
+    if runs is None:  # Written before errors were measured.
+        return f"{words}{mean:.2f} %"
+    error, std = accuracy["standard_error"][-1], accuracy["std"]
+    originals = compared["num_originals"]
+    of = "" if originals == count else f" of {originals:,} originals"
+    error = "" if error is None else f" ± {100 * error:.2f} points over images{of}"
+    first = metrics.format_accuracy(runs[0] / count, count)
+    if std is None:
+        return f"{words}{first}{error}"
+    return (
+        f"{words}{mean:.2f} %{error}, std {100 * std[-1]:.2f} over {len(runs)} "
+        f"evaluation seeds, the first {first}"
+    )
 
 
 def report_comparison(compared, report=print):
     """Prints a table of `evaluation.compare_policies`: accuracy after each glimpse."""
     report(
         f"{compared['num_examples']:,} images, accuracy in % after each glimpse, mean "
-        f"of {compared['seeds']} evaluation seed(s)"
+        f"of {compared['seeds']} evaluation seed(s); ± its standard error over images"
     )
     _report_row("", range(1, compared["num_glimpses"] + 1), "7d", report)
     for name, measured in compared["policies"].items():
         copies = measured["mc_samples"]
-        rows = {"one sample": measured["accuracy_one_sample"]["mean"]}
+        rows = {"one sample": measured["accuracy_one_sample"]}
         averaged = f"{copies} averaged" if copies > 1 else "one sample"
-        rows[averaged] = measured["accuracy"]["mean"]
+        rows[averaged] = measured["accuracy"]
         for group in ("known", "unknown"):
             if f"accuracy_{group}" in measured:
-                title = f"{averaged}, {group}"
-                rows[title] = measured[f"accuracy_{group}"]["mean"]
+                rows[f"{averaged}, {group}"] = measured[f"accuracy_{group}"]
         control = " (control)" if name in policies.CONTROLS else ""
-        for kind, values in rows.items():
-            values = [100 * value for value in values]
-            _report_row(f"{name}{control}, {kind}", values, "7.2f", report)
+        for kind, row in rows.items():
+            _report_points(f"{name}{control}, {kind}", row, "7.2f", report)
 
 
 def report_details(compared, report=print):
@@ -98,10 +115,9 @@ def _report_differences(measured_policies, report):
         if "over_random" in measured
     }
     if rows:
-        report("points over the random control, paired by image, and standard error")
+        report("points over the random control, paired by image; ± standard error")
     for name, row in rows.items():
-        _report_row(f"  {name}", [100 * v for v in row["mean"]], "+7.2f", report)
-        _report_row("", [100 * v for v in row["error"]], "7.2f", report)
+        _report_points(f"  {name}", row, "+7.2f", report)
 
 
 def _report_gains(measured_policies, report):
@@ -120,6 +136,15 @@ def _report_gains(measured_policies, report):
         report("information gain of each look after the first, nats, mean over images")
     for title, values in rows.items():
         _report_row(f"{title:34}{'':7}", values, "7.3f", report)
+
+
+def _report_points(title, measured, form, report):
+    """A row of means in points of a hundred, and one of their errors, where known."""
+    _report_row(title, [100 * value for value in measured["mean"]], form, report)
+    errors = measured.get("standard_error", [None])
+    if None not in errors:
+        errors = [100 * value for value in errors]
+        _report_row(f"{'±':>34}", errors, "7.2f", report)
 
 
 def _report_row(title, values, form, report):

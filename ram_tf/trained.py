@@ -13,7 +13,6 @@ from ram_tf import (
     data,
     evaluation,
     experiment,
-    metrics,
     pretrained,
     reports,
     visualization,
@@ -21,6 +20,7 @@ from ram_tf import (
 from ram_tf.errors import InputError
 from ram_tf.families import find_family
 from ram_tf.files import write_json
+from ram_tf.perturbations import perturbations
 from ram_tf.training.checkpointing import find_checkpoint, load_weights, read_state
 
 
@@ -164,6 +164,7 @@ def evaluate(
             policies,
             batches,
             steps,
+            groups=dataset.eval_groups(split, max_examples),
             mc_samples=mc_samples or config.eval.mc_samples,
             seeds=num_seeds,
             stop_epsilons=stop_epsilons,
@@ -185,23 +186,16 @@ def evaluate(
     whole = {**results[numbers[0]]}
     if len(numbers) > 1:
         whole["by_num_glimpses"] = {str(steps): results[steps] for steps in numbers}
-    learned = whole["policies"].get("learned")
-    if learned:
-        accuracy = learned["accuracy"]["mean"][-1]
-        report(
-            f"learned policy, {numbers[0]} glimpses, {learned['mc_samples']} sample(s) "
-            f"averaged: {metrics.format_accuracy(accuracy, whole['num_examples'])}, "
-            f"std {100 * learned['accuracy']['std'][-1]:.2f} over {runs['learned']} "
-            "seed(s)"
-        )
+    if "learned" in whole["policies"]:
+        report(f"{numbers[0]} glimpses, {reports.describe_learned(whole)}")
     if robustness:
         whole["robustness"] = {}
         policies = {"learned": trained.policies["learned"]}
-        for name, perturb in evaluation.PERTURBATIONS.items():
+        for name, perturb in perturbations(dataset, split).items():
             compared = compare(numbers[0], policies, 1, perturb, progress=None)
-            accuracy = compared["policies"]["learned"]["accuracy"]["mean"]
+            accuracy = compared["policies"]["learned"]["accuracy"]
             whole["robustness"][name] = accuracy
-            report(f"robustness, {name}: {100 * accuracy[-1]:.2f} %")
+            report(f"robustness, {name}: {reports.describe_learned(compared)}")
     if output:
         write_json(output, whole)
         report(f"wrote {output}")

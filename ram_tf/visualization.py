@@ -260,7 +260,7 @@ def plot_curves(metrics_csv, path):
 
 
 def plot_lines(curves, path, x_label, y_label, *, x_scale="linear"):
-    """Draws curves, each the mean over runs with their spread around it.
+    """Draws curves, each the mean over runs with its standard error around it.
 
     Args:
         curves: Dictionary: name -> `(x, ys)`, arrays `(points,)` and `(runs, points)`.
@@ -275,10 +275,13 @@ def plot_lines(curves, path, x_label, y_label, *, x_scale="linear"):
     data = {}
     for name, (x, ys) in curves.items():
         x, ys = np.asarray(x), np.atleast_2d(ys)
-        mean, spread = ys.mean(axis=0), ys.std(axis=0)
-        (line,) = axes.plot(x, mean, marker="o", markersize=3, label=name)
+        mean, label = ys.mean(axis=0), name
         if len(ys) > 1:
-            low, high = mean - spread, mean + spread
+            label += f", ± standard error of {len(ys)} runs"
+        (line,) = axes.plot(x, mean, marker="o", markersize=3, label=label)
+        if len(ys) > 1:
+            error = ys.std(axis=0, ddof=1) / np.sqrt(len(ys))
+            low, high = mean - error, mean + error
             axes.fill_between(x, low, high, color=line.get_color(), alpha=0.2, lw=0)
         data |= {f"{name} x": x, f"{name} y": ys}
     axes.set_xlabel(x_label, fontsize=9)

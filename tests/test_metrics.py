@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from ram_tf import evaluation, layers, metrics, models, policies, random
+from ram_tf import evaluation, layers, metrics, models, policies, random, reports
 
 SIZE = (20, 30)
 
@@ -21,8 +20,11 @@ def boxes(*starts, side=4):
         ([(0, 0)], 16 / 600, 0.0),
         ([(0, 0), (0, 10)], 32 / 600, 0.0),
         ([(0, 0), (0, 0)], 16 / 600, 1.0),
-        ([(0, 0), (2, 2)], 28 / 600, 1.0),  # Half a side away on both axes.
-        ([(0, 0), (2, 3)], 30 / 600, 0.0),
+        ([(0, 0), (0, 2)], 24 / 600, 0.0),  # They share exactly half of their area,
+        ([(2, 0), (0, 0)], 24 / 600, 0.0),  # as neighbouring cells of a grid do.
+        ([(0, 0), (0, 1)], 20 / 600, 1.0),
+        ([(0, 0), (1, 1)], 23 / 600, 1.0),
+        ([(0, 0), (1, 2)], 26 / 600, 0.0),
         ([(0, 0), (9, 9), (1, 0)], 36 / 600, 0.5),
         ([(0, 0), (9, 9), (9, 9), (0, 0)], 32 / 600, 2 / 3),
         ([(-2, -3)], 2 * 1 / 600, 0.0),
@@ -129,6 +131,118 @@ def test_accuracy_is_written_with_its_count(accuracy, num_examples, text):
     assert metrics.format_accuracy(accuracy, num_examples) == text
 
 
+@pytest.mark.parametrize(
+    ("accuracy", "counts", "originals", "said"),
+    [
+        (
+            {"mean": [0.1, 0.975], "standard_error": [0.1, 0.0123], "std": [0, 0.035]},
+            [38, 40],
+            40,
+            "97.50 % ± 1.23 points over images, std 3.50 over 2 evaluation seeds, the "
+            "first 95.00 % (38/40)",
+        ),
+        (
+            {"mean": [0.1, 0.95], "standard_error": [0.1, 0.02], "std": None},
+            [38],
+            10,
+            "95.00 % (38/40) ± 2.00 points over images of 10 originals",
+        ),
+        (
+            {"mean": [0.1, 0.95], "standard_error": [None, None], "std": None},
+            [38],
+            1,
+            "95.00 % (38/40)",
+        ),
+        # As it was written before errors were measured.
+        ({"mean": [0.1, 0.975], "std": [0.0, 0.025]}, None, None, "97.50 %"),
+    ],
+)
+def test_an_accuracy_is_told_with_its_errors(accuracy, counts, originals, said):
+    learned = {"accuracy": accuracy, "mc_samples": 7, "num_correct": counts}
+    compared = {"policies": {"learned": learned}, "num_examples": 40}
+    if counts is None:
+        del learned["num_correct"]
+    else:
+        compared["num_originals"] = originals
+    found = reports.describe_learned(compared)
+    assert found == f"learned policy, 7 sample(s) averaged: {said}"
+
+
+# Errors, against simulations whose answers are known
+
+NUM_SIMULATED = 4000
+# Four standard deviations of a variance that is estimated from so many normal draws.
+MONTE_CARLO = 4 * np.sqrt(2 / NUM_SIMULATED)
+
+
+def alike(rng, groups, shape=()):
+    """Right or wrong answers that are more alike within a group than between."""
+    chances = rng.beta(0.6, 0.4, (NUM_SIMULATED, groups.max() + 1, *shape))
+    return rng.random((NUM_SIMULATED, len(groups), *shape)) < chances[:, groups]
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [np.tile(np.arange(50), 4), np.repeat(np.arange(60), np.arange(60) % 5 + 1)],
+    ids=["four of each", "one to five of each"],
+)
+def test_the_standard_error_of_clustered_images_is_the_spread_of_their_means(groups):
+    answers = alike(np.random.default_rng(0), groups)
+    errors = np.array([metrics.standard_error(each, groups) for each in answers])
+    truth = answers.mean(axis=1).var(ddof=1)
+    assert np.mean(errors**2) == pytest.approx(truth, rel=MONTE_CARLO)
+    # As if all were independent, it would be too small by far.
+    alone = np.array([metrics.standard_error(each) for each in answers])
+    assert np.mean(alone**2) < 0.6 * truth
+
+
+def test_the_standard_error_of_independent_images_needs_no_groups():
+    every = np.arange(30)
+    answers = alike(np.random.default_rng(1), every, (2,))
+    errors = np.array([metrics.standard_error(each) for each in answers])
+    truth = answers.mean(axis=1).var(axis=0, ddof=1)
+    np.testing.assert_allclose((errors**2).mean(axis=0), truth, rtol=MONTE_CARLO)
+    for grouped in (every, every[::-1] + 7):
+        found = metrics.standard_error(answers[0], grouped)
+        np.testing.assert_allclose(found, errors[0], rtol=1e-12)
+    by_hand = np.sqrt(answers[0].var(axis=0, ddof=1) / 30)
+    np.testing.assert_allclose(errors[0], by_hand, rtol=1e-12)
+
+
+def test_the_standard_error_of_a_paired_difference_knows_of_the_pairs():
+    rng, count = np.random.default_rng(2), 80
+    difficulty = rng.random((NUM_SIMULATED, count)) < 0.5
+    chances = np.where(difficulty, 0.95, 0.2)
+    one, other = (rng.random(chances.shape) < each for each in (chances, chances - 0.1))
+    difference = one.astype(float) - other
+    errors = np.array([metrics.standard_error(each) for each in difference])
+    truth = difference.mean(axis=1).var(ddof=1)
+    assert np.mean(errors**2) == pytest.approx(truth, rel=MONTE_CARLO)
+    apart = one.mean(axis=1).var(ddof=1) + other.mean(axis=1).var(ddof=1)
+    assert truth < 0.6 * apart
+
+
+@pytest.mark.parametrize("num_seeds", [2, 3])
+def test_the_spread_of_a_few_seeds_is_on_average_that_of_many(num_seeds):
+    draws = np.random.default_rng(3).normal(98.0, 0.3, (NUM_SIMULATED, num_seeds))
+    stds = np.array([metrics.mean_and_std(seeds)["std"] for seeds in draws])
+    scatter = MONTE_CARLO / np.sqrt(num_seeds - 1)
+    assert np.mean(stds**2) == pytest.approx(0.3**2, rel=scatter)
+    # And the standard error over training seeds is the spread of their means.
+    errors = np.array([metrics.standard_error(seeds) for seeds in draws])
+    assert np.mean(errors**2) == pytest.approx(0.3**2 / num_seeds, rel=scatter)
+
+
+def test_one_seed_or_one_picture_says_nothing_of_others():
+    one = metrics.mean_and_std([[0.5, 0.25]])
+    assert one == {"mean": [0.5, 0.25], "std": None}
+    for values, groups in ((np.ones((1, 2)), None), (np.eye(2), [7, 7])):
+        error = metrics.standard_error(values, groups)
+        assert metrics.without_nan(error) == [None, None]
+    assert metrics.without_nan(np.float64("nan")) is None
+    assert metrics.without_nan(np.float32(0.5)) == 0.5
+
+
 # Comparison of policies
 
 NUM_IMAGES, NUM_GLIMPSES = 10, 3
@@ -161,6 +275,9 @@ def make_network():
     return network
 
 
+GROUPS = np.array([0, 1, 2, 3, 4, 0, 1, 2, 3, 4])
+
+
 def plain_measures(network, policy, copies, seed):
     """Every measure of one pass, example by example from plain rollouts."""
     averaged, own, locations = [], [], []
@@ -185,15 +302,16 @@ def plain_measures(network, policy, copies, seed):
             locations.append(np.asarray(result.locations)[example * copies])
     right = np.array([p.argmax(axis=-1) == label for p, label in averaged])
     best = np.array([p.max(axis=-1) for p, _ in averaged])
-    return {
-        "accuracy": right.mean(axis=0),
-        "accuracy_one_sample": np.mean(own, axis=0),
-        "nll": -np.mean([np.log(p[:, label]) for p, label in averaged], axis=0),
-        "calibration_error": [
-            plain_calibration_error(best[:, t], right[:, t], 15)
-            for t in range(NUM_GLIMPSES)
-        ],
-    }, np.array(locations)
+    by_example = {
+        "accuracy": right,
+        "accuracy_one_sample": np.array(own),
+        "nll": -np.log([p[:, label] for p, label in averaged]),
+    }
+    calibration = [
+        plain_calibration_error(best[:, t], right[:, t], 15)
+        for t in range(NUM_GLIMPSES)
+    ]
+    return by_example, calibration, np.array(locations)
 
 
 @pytest.fixture(scope="module")
@@ -204,6 +322,7 @@ def compared():
         POLICIES,
         BATCHES,
         NUM_GLIMPSES,
+        groups=GROUPS,
         mc_samples=3,
         seeds=2,
         xla=False,
@@ -219,16 +338,30 @@ def test_policies_are_measured_as_plain_rollouts_are(compared, name):
     copies, seeds = (1, 1) if policy.deterministic else (3, 2)
     assert found["mc_samples"] == copies
     runs = [plain_measures(network, policy, copies, seed) for seed in range(seeds)]
-    for measure in runs[0][0]:
-        values = [run[measure] for run, _ in runs]
-        mean, std = np.mean(values, axis=0), np.std(values, axis=0)
+    values = {
+        name: [by_example[name].mean(axis=0) for by_example, _, _ in runs]
+        for name in runs[0][0]
+    }
+    values["calibration_error"] = [calibration for _, calibration, _ in runs]
+    for measure, each in values.items():
+        mean, std = np.mean(each, axis=0), found[measure]["std"]
         assert found[measure]["mean"] == pytest.approx(mean, abs=1e-5), measure
-        assert found[measure]["std"] == pytest.approx(std, abs=1e-5), measure
+        if seeds == 1:
+            assert std is None
+        else:
+            expected = np.std(each, axis=0, ddof=1)
+            assert std == pytest.approx(expected, abs=1e-5), measure
+    for measure in runs[0][0]:
+        by_image = np.mean([run[measure] for run, _, _ in runs], axis=0)
+        error = metrics.standard_error(by_image, GROUPS)
+        assert found[measure]["standard_error"] == pytest.approx(error, abs=1e-5)
+        assert np.shape(error) == (NUM_GLIMPSES,) and error.min() > 0
+    assert found["num_correct"] == [run["accuracy"][:, -1].sum() for run, _, _ in runs]
     statistics = [
         metrics.policy_statistics(
             places, np.asarray(network.glimpse_boxes(places, (12, 9))), (12, 9)
         )
-        for _, places in runs
+        for _, _, places in runs
     ]
     for key, value in found["statistics"].items():
         assert value == pytest.approx(np.mean([s[key] for s in statistics]), abs=1e-6)
@@ -238,94 +371,15 @@ def test_a_comparison_says_what_was_compared(compared):
     _, result, ticks = compared
     assert list(result["policies"]) == list(POLICIES)
     assert result["num_examples"] == NUM_IMAGES
+    assert result["num_originals"] == 5
     assert result["num_glimpses"] == NUM_GLIMPSES
     assert result["mc_samples"] == 3
     assert result["seeds"] == 2
     assert ticks == 2 + 1 + 2
     learned = result["policies"]["learned"]
+    assert (learned["seeds"], result["policies"]["mean"]["seeds"]) == (2, 1)
     assert max(learned["nll"]["std"]) > 0
     assert learned["accuracy"]["mean"] != learned["accuracy_one_sample"]["mean"]
-
-
-# Perturbations
-
-
-def perturb(name, images):
-    batch = tf.constant(images)
-    found = evaluation.PERTURBATIONS[name](batch, random.make_seed(1))
-    assert found.shape == images.shape
-    assert found.dtype == images.dtype
-    return np.asarray(found)
-
-
-def bytes_images(shape=(4, 20, 30, 1)):
-    return np.random.default_rng(0).integers(1, 256, shape).astype("uint8")
-
-
-@pytest.mark.parametrize("dtype", ["uint8", "float32"])
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("name", evaluation.PERTURBATIONS)
-def test_a_perturbation_changes_pixels_and_nothing_else(name, channels, dtype):
-    images = bytes_images((4, 20, 30, channels)).astype(dtype)
-    found = perturb(name, images)
-    assert (found != images).any()
-    assert images.min() - 1 <= found.max() <= images.max()
-    assert found.min() >= 0
-
-
-@pytest.mark.parametrize("name", evaluation.PERTURBATIONS)
-def test_a_black_image_stays_black(name):
-    black = np.zeros((3, 20, 30, 1), "uint8")
-    assert not perturb(name, black).any()
-
-
-@pytest.mark.parametrize("value", [1, 100, 255])
-@pytest.mark.parametrize("name", ["scale 1.25", "clutter"])
-def test_an_even_image_stays_as_it_is(name, value):
-    even = np.full((3, 20, 30, 1), value, "uint8")
-    np.testing.assert_array_equal(perturb(name, even), even)
-
-
-@pytest.mark.parametrize("dtype", ["uint8", "float32"])
-@pytest.mark.parametrize("size", [(20, 30), (40, 10)])
-def test_a_shift_moves_every_pixel_a_tenth_down_and_right(size, dtype):
-    images = bytes_images((2, *size, 1)).astype(dtype)
-    found = perturb("shift 10 %", images)
-    down, right = size[0] // 10, size[1] // 10
-    expected = np.zeros_like(images)
-    expected[:, down:, right:] = images[:, :-down, :-right]
-    np.testing.assert_allclose(found, expected, atol=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("name", "scale"), [("scale 0.75", 0.75), ("scale 1.25", 1.25)]
-)
-def test_a_scale_enlarges_about_the_centre(name, scale):
-    rows, columns = np.meshgrid(np.arange(20.0), np.arange(30.0), indexing="ij")
-    plane = 3 + 0.5 * rows + 0.25 * columns  # Bilinear sampling of a plane is exact.
-    found = perturb(name, plane[None, ..., None].astype("float32"))[0, ..., 0]
-    from_row, from_column = (rows - 9.5) / scale + 9.5, (columns - 14.5) / scale + 14.5
-    expected = 3 + 0.5 * from_row + 0.25 * from_column
-    inside = (from_row >= 0) & (from_row <= 19) & (from_column >= 0)
-    inside &= from_column <= 29
-    outside = (from_row < -1) | (from_row > 20) | (from_column < -1)
-    outside |= from_column > 30
-    assert inside.sum() > 300
-    np.testing.assert_allclose(found[inside], expected[inside], rtol=1e-4)
-    assert (scale > 1) or outside.any()
-    assert not found[outside].any()
-
-
-@pytest.mark.parametrize("dtype", ["uint8", "float32"])
-def test_clutter_pastes_pieces_of_other_images_by_maximum(dtype):
-    images = np.zeros((4, 20, 30, 1), dtype)
-    images[1:] = np.array([50, 100, 200])[:, None, None, None]
-    found = perturb("clutter", images)
-    assert (found >= images).all()
-    assert set(np.unique(found)) <= {0, 50, 100, 200}
-    pasted = found[0] > 0  # Three pieces of 8x8 of the others, one of its own.
-    assert 64 <= pasted.sum() <= 3 * 64
-    np.testing.assert_array_equal(found[3], images[3])
 
 
 def test_statistics_can_be_written_as_json():

@@ -814,16 +814,19 @@ def test_policies_are_compared_with_random_and_with_stopping(eagerly):
     network = make_network(spread=0.5, num_flows=0)
     split = data.Split(IMAGES, LABELS)
     dataset = data.Dataset("tiny", split, split, split, ("a", "b", "c"))
+    compared_policies = {
+        "learned": policies.InformationGain(num_samples=2),
+        "random": policies.RandomCells(),
+        "center": policies.CentralCells(),
+        "oracle": policies.Oracle(),
+    }
+    batches = dataset.eval_batches("test", 4)  # The second one is padded.
     compared = evaluation.compare_policies(
         network,
-        {
-            "learned": policies.InformationGain(num_samples=2),
-            "random": policies.RandomCells(),
-            "center": policies.CentralCells(),
-            "oracle": policies.Oracle(),
-        },
-        dataset.eval_batches("test", 4),  # The second one is padded.
+        compared_policies,
+        batches,
         3,
+        mc_samples=2,
         seeds=2,
         stop_epsilons=(0.0, 1e9),
         xla=False,
@@ -835,13 +838,33 @@ def test_policies_are_compared_with_random_and_with_stopping(eagerly):
         over = measured[name]["over_random"]
         accuracy = np.array(measured[name]["accuracy"]["mean"])
         assert over["mean"] == pytest.approx(accuracy - baseline, abs=1e-7)
-        assert len(over["error"]) == 3 and min(over["error"]) >= 0
     assert "over_random" not in measured["random"]
+    right = [
+        np.mean(
+            [
+                evaluation.Evaluator(
+                    network, policy, 3, mc_samples=copies, xla=False
+                ).by_example(batches, seed)[0]["accuracy"]
+                for seed in range(2)
+            ],
+            axis=0,
+        )
+        for policy, copies in (
+            (compared_policies["center"], 1),
+            (compared_policies["random"], 2),
+        )
+    ]
+    difference = right[0] - right[1]
+    expected = difference.std(axis=0, ddof=1) / np.sqrt(len(difference))
+    assert expected.max() > 0.1
+    errors = measured["center"]["over_random"]["standard_error"]
+    np.testing.assert_allclose(errors, expected, rtol=1e-6)
     for name in ("learned", "oracle"):
         never, at_once = measured[name]["stopping"]
         assert (never["glimpses"], at_once["glimpses"]) == (3, 1)
         assert len(measured[name]["predicted_gain"]["mean"]) == 2
-    # The oracle sees the truth, so that what it predicts is what it gains.
+    # The oracle sees the truth, so that what it predicts is what it gains, each sample
+    # by itself.
     oracle = measured["oracle"]
     assert_close(
         oracle["predicted_gain"]["mean"], oracle["realised_gain"]["mean"], 1e-4
@@ -852,4 +875,4 @@ def test_policies_are_compared_with_random_and_with_stopping(eagerly):
         assert not {"stopping", "predicted_gain"} & set(measured[name])
     # The first cell is the same random one: the difference is zero, image by image.
     assert measured["learned"]["over_random"]["mean"][0] == 0
-    assert measured["learned"]["over_random"]["error"][0] == 0
+    assert measured["learned"]["over_random"]["standard_error"][0] == 0

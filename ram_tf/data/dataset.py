@@ -44,11 +44,14 @@ class Split:
             or `Photographs`, of any sizes.
         labels: Array `(n,)`, integer.
         transforms: Tuple of transforms, applied in order to a batch.
+        groups: Array `(n,)`, integer: of which original picture each one is, where
+            several are of one; `None` where all differ.
     """
 
     images: np.ndarray | Photographs
     labels: np.ndarray
     transforms: tuple = ()
+    groups: np.ndarray | None = None
 
     def __post_init__(self):
         images, labels = self.images, np.asarray(self.labels)
@@ -61,6 +64,11 @@ class Split:
             )
         if not np.issubdtype(labels.dtype, np.integer):
             raise InputError(f"Labels must be integers. Received: {labels.dtype}.")
+        if self.groups is not None and np.shape(self.groups) != labels.shape:
+            raise InputError(
+                f"There must be one group for each of {len(labels)} images. "
+                f"Received: {np.shape(self.groups)}."
+            )
         object.__setattr__(self, "images", images)
         object.__setattr__(self, "labels", labels.astype(np.int64))
 
@@ -157,6 +165,8 @@ class Dataset:
         validation: Split to choose on, taken from the training images.
         test: Split to report on; nothing is chosen on it.
         class_names: Tuple of strings; label k is `class_names[k]`.
+        background: Float in [0, 1], the brightness around what an image shows, black
+            or white; `None` of photographs, which have none.
     """
 
     name: str
@@ -164,6 +174,7 @@ class Dataset:
     validation: Split
     test: Split
     class_names: tuple[str, ...]
+    background: float | None = None
 
     def __post_init__(self):
         for name in ("train", "validation", "test"):
@@ -270,6 +281,17 @@ class Dataset:
         images, labels, weights = next(iter(self.eval_batches(split, count)))
         real = np.asarray(weights) > 0
         return np.asarray(images)[real], np.asarray(labels)[real]
+
+    def take(self, split, examples):
+        """Returns the images at these positions of a split, as `eval_batches` does."""
+        images, _ = self._split(split).batch(tf.constant(examples), EVALUATION_SEED, 0)
+        return np.asarray(images)
+
+    def eval_groups(self, split, max_examples=None):
+        """Returns the `groups` of what `eval_batches` goes through, or `None`."""
+        groups = self._split(split).groups
+        size = self.eval_size(split, max_examples)
+        return None if groups is None else np.asarray(groups)[:size]
 
     def eval_size(self, split, max_examples=None):
         """Returns how many examples `eval_batches` goes through."""

@@ -82,6 +82,7 @@ def omniglot(
         validation=Split(images[validation], labels[validation]),
         test=Split(*map(np.array, zip(*splits["test"]))),
         class_names=(*known, UNKNOWN),
+        background=1.0,
     )
 
 

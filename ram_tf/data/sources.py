@@ -122,6 +122,7 @@ def digits(
         validation=evaluated(rest[validation]),
         test=evaluated(test),
         class_names=tuple("0123456789"),
+        background=0.0,
     )
 
 
@@ -133,7 +134,11 @@ def _at_fixed_places(images, labels, chosen, translate, num_places):
         # By position in the whole set, so a digit's places do not depend on the split.
         uniforms = example_uniforms(PLACES_SEED, place, chosen, translate.num_draws)
         placed.append(translate(images[chosen], uniforms).numpy())
-    return Split(np.concatenate(placed), np.tile(labels[chosen], num_places))
+    return Split(
+        np.concatenate(placed),
+        np.tile(labels[chosen], num_places),
+        groups=np.tile(chosen, num_places),
+    )
 
 
 def mnist(
@@ -183,6 +188,7 @@ def mnist(
         validation=split(images[validation], labels[validation]),
         test=split(*arrays["test"]),
         class_names=class_names,
+        background=0.0,
     )
 
 

@@ -71,6 +71,7 @@ def synthetic(
         validation=Split(images[validation], labels[validation]),
         test=Split(*make(num_test)),
         class_names=tuple(f"pattern {k}" for k in range(num_classes)),
+        background=0.0,
     )
 
 

@@ -253,3 +253,20 @@ def test_the_shares_of_all_replicas_make_up_each_batch(total):
 def test_a_batch_that_cannot_be_shared_is_refused():
     with pytest.raises(InputError, match="4 cannot be shared by 3"):
         dataset().eval_batches("test", 4, share=Share(0, 1, 3))
+
+
+def test_groups_go_with_what_is_evaluated():
+    split = numbered(7)
+    grouped = Split(split.images, split.labels, groups=np.arange(7) // 2)
+    whole = Dataset("grouped", split, split, grouped, ("even", "odd"))
+    assert whole.eval_groups("validation") is None
+    assert whole.eval_groups("test").tolist() == [0, 0, 1, 1, 2, 2, 3]
+    assert whole.eval_groups("test", 3).tolist() == [0, 0, 1]
+    with pytest.raises(InputError, match=r"one group for each of 7 images.*\(6,\)"):
+        Split(split.images, split.labels, groups=np.arange(6))
+
+
+def test_images_are_taken_as_they_are_evaluated():
+    moved = dataset((Translate(9, 8),))
+    ((images, *_),) = collect(moved.eval_batches("test", 7))
+    assert np.array_equal(moved.take("test", [5, 0]), images[[5, 0]])

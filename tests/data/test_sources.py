@@ -45,6 +45,10 @@ def test_evaluated_digits_lie_at_several_fixed_places(split):
     assert placed.images.shape == (3 * len(bare), 40, 40, 1)
     assert placed.transforms == ()
     assert np.array_equal(placed.labels, np.tile(bare.labels, 3))
+    assert bare.groups is None
+    originals = placed.groups.reshape(3, len(bare))
+    assert np.array_equal(originals, [originals[0]] * 3)
+    assert len(set(originals[0])) == len(bare)
     copies = placed.images.reshape(3, len(bare), 40, 40)
     for image, others in zip(
         bare.images[:20, ..., 0], copies.swapaxes(0, 1), strict=False

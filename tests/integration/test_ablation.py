@@ -24,7 +24,12 @@ def test_variants_are_compared(trained_variants):
         tests = [result["validation"] for result in results]
         accuracy = [test["accuracy"] for test in tests]
         assert float(row["accuracy"]) == pytest.approx(np.mean(accuracy))
-        assert float(row["std"]) == pytest.approx(np.std(accuracy))
+        std = np.std(accuracy, ddof=1)
+        assert float(row["std"]) == pytest.approx(std)
+        assert float(row["seeds_error"]) == pytest.approx(std / np.sqrt(2))
+        errors = [test["standard_error"] for test in tests]
+        assert float(row["standard_error"]) == pytest.approx(np.mean(errors))
+        assert row["seeds"] == "2"
         assert row["looks"] == "2"
         assert float(row["after_looks"]) == pytest.approx(np.mean(accuracy))
         configs = [json.loads((run / "config.json").read_text()) for run in runs]
@@ -56,6 +61,10 @@ def test_variants_name_the_config_that_they_vary(
     # It was told to look at one place, and draws nothing to average over.
     assert "collapsed" not in result.out
     assert "learned policy, 1 sample(s) averaged" in result.out
+    # One training seed says nothing of others.
+    (row,) = read_rows(workdir / "comparison.csv")
+    assert (row["std"], row["seeds_error"], row["seeds"]) == ("", "", "1")
+    assert "over images of one run, 1 training seed(s)" in result.out
     # What looks at the centre shows and predicts by looking there.
     results = json.loads((workdir / "center/seed_0/results.json").read_text())
     assert set(results["comparison"]["policies"]) == {"learned"}

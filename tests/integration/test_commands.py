@@ -45,6 +45,8 @@ def test_a_run_leaves_what_the_contract_names(trained):
     for count in (48 * test["accuracy"], 2 * 48 * test["accuracy_one_sample"]):
         assert count == pytest.approx(round(count), abs=1e-4)
     assert results["train_seconds"] > 0
+    learned = results["comparison"]["policies"]["learned"]
+    assert test["standard_error"] == learned["accuracy"]["standard_error"][-1]
     assert results["steps"] == 28
     config = json.loads((trained / "config.json").read_text())
     assert config["train"]["epochs"] == 4 and config["runtime"]["seed"] == 0
@@ -82,10 +84,23 @@ def test_evaluate_compares_every_policy(trained, succeed, tmp_path):
     assert (whole["mc_samples"], whole["seeds"], whole["num_examples"]) == (3, 2, 40)
     for measured in whole["policies"].values():
         for name in MEASURES:
-            assert measured[name].keys() == {"mean", "std"}
-            assert len(measured[name]["mean"]) == len(measured[name]["std"]) == 2
-    # What does not sample does not spread.
-    assert whole["policies"]["center"]["accuracy"]["std"] == [0, 0]
+            errors = {"mean", "std", "standard_error"}
+            if name == "calibration_error":  # No mean over images.
+                errors.remove("standard_error")
+            assert measured[name].keys() == errors
+            for key in errors - {"std"}:
+                assert len(measured[name][key]) == 2
+            if measured["seeds"] == 1:
+                assert measured[name]["std"] is None
+            else:
+                assert len(measured[name]["std"]) == 2
+    # What does not sample is run once.
+    seeds = {name: measured["seeds"] for name, measured in whole["policies"].items()}
+    assert (seeds["learned"], seeds["center"]) == (2, 1)
+    learned = whole["policies"]["learned"]
+    first, other = learned["num_correct"]
+    assert (first + other) / 80 == pytest.approx(learned["accuracy"]["mean"][-1])
+    assert f"the first {100 * first / 40:.2f} % ({first}/40)" in result.out
 
 
 def test_evaluate_agrees_with_the_final_test(trained, succeed, tmp_path):
@@ -127,7 +142,8 @@ def test_evaluate_reads_any_checkpoint_and_perturbed_images(trained, succeed, tm
     assert f"{last}, digits validation set" in result.out
     robustness = json.loads(path.read_text())["robustness"]
     assert len(robustness) == 4
-    assert all(len(accuracy) == 2 for accuracy in robustness.values())
+    for accuracy in robustness.values():
+        assert len(accuracy["mean"]) == len(accuracy["standard_error"]) == 2
 
 
 @pytest.mark.parametrize(
