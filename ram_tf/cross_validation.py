@@ -5,18 +5,19 @@ import pathlib
 import keras
 import numpy as np
 
-from ram_tf import evaluation, experiment, metrics, trained
+from ram_tf import evaluation, experiment, metrics, policies, trained
+from ram_tf.errors import InputError
 from ram_tf.families import find_family
 from ram_tf.files import write_json
 
 
-def run(config, workdir, *, num_folds=5, control="center", report=print):
+def run(config, workdir, *, num_folds=5, control="center", mc_samples=1, report=print):
     """Trains on all folds of a data set but one, in turn, and tests on that one.
 
     In each fold the model is trained as configured, and once more with a control that
     never learns where to look, from the same weights of the phase before where there
-    are several phases. Every picture is tested once by each, so that their difference
-    is one of pairs.
+    are several phases. Every picture is tested once by each, with as many paths
+    averaged, so that their difference is one of pairs.
 
     Each run is an ordinary workdir, `workdir/fold_<k>/<policy>`; what was stopped goes
     on. In the end `workdir` holds `cross_validation.json`.
@@ -26,11 +27,18 @@ def run(config, workdir, *, num_folds=5, control="center", report=print):
         workdir: Folder of the comparison.
         num_folds: Int >= 2.
         control: Name of the control: `policy.kind` of its runs.
+        mc_samples: Int. Sampled paths averaged, on both sides.
         report: Function of one line of text.
 
     Returns:
         0, or the exit status of a run that was stopped.
     """
+    if mc_samples > 1 and policies.CONTROLS[control].deterministic:
+        raise InputError(
+            f"mc_samples is {mc_samples}, but the control {control!r} has one path: "
+            "leave it at 1, so that as many are averaged on both sides, or take "
+            "--control=random."
+        )
     workdir = pathlib.Path(workdir)
     family = find_family(config.family)
     last = family.phases[-1]
@@ -53,43 +61,46 @@ def run(config, workdir, *, num_folds=5, control="center", report=print):
             )
             if status:
                 return status
-            right[name].append(_right(folder / name))
+            right[name].append(_right(folder / name, mc_samples))
             keras.backend.clear_session()
     right = {name: np.concatenate(parts) for name, parts in right.items()}
     difference = right["learned"] - right[control]
     count = len(difference)
-    mean, error = difference.mean(), difference.std(ddof=1) / np.sqrt(count)
+    mean, error = difference.mean(), metrics.standard_error(difference)
     accuracy = {name: float(each.mean()) for name, each in right.items()}
     write_json(
         workdir / "cross_validation.json",
         {
             "accuracy": accuracy,
-            "difference": {"mean": float(mean), "error": float(error)},
+            "difference": {"mean": float(mean), "standard_error": float(error)},
+            "mc_samples": mc_samples,
             "num_examples": count,
             "num_folds": num_folds,
         },
     )
     for name, value in accuracy.items():
-        report(f"{name:10} {metrics.format_accuracy(value, count)}")
+        report(
+            f"{name:10} {metrics.format_accuracy(value, count)}, {mc_samples} path(s)"
+        )
     ahead = "learned" if mean > 0 else control
     verdict = f"{ahead} is ahead" if abs(mean) > 2 * error else "not told apart"
     report(
-        f"learned - {control}: {100 * mean:+.1f} ± {100 * error:.1f} points, paired by "
-        f"picture: {verdict}"
+        f"learned - {control}: {100 * mean:+.1f} ± {100 * error:.1f} points (standard "
+        f"error, paired by picture): {verdict}"
     )
     report(f"wrote {workdir / 'cross_validation.json'}")
     return 0
 
 
-def _right(workdir):
+def _right(workdir, mc_samples):
     """Whether each test picture was classified correctly after the last glimpse."""
     restored = trained.restore(workdir)
-    config, policy = restored.config, restored.policies["learned"]
+    config = restored.config
     evaluator = evaluation.Evaluator(
         restored.network,
-        policy,
+        restored.policies["learned"],
         config.train.num_glimpses,
-        mc_samples=config.eval.mc_samples if restored.network.draws(policy) else 1,
+        mc_samples=mc_samples,
         xla=config.runtime.xla,
     )
     batches = experiment.load_data(config).eval_batches("test", config.eval.batch_size)

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from ram_tf import cross_validation, experiment, layers, trained
+from ram_tf import cross_validation, evaluation, experiment, layers, trained
 from ram_tf import pretrained as pretrained_weights
 from ram_tf.errors import InputError
 from ram_tf.layers import backbone as backbones
@@ -64,10 +64,21 @@ def config(root, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def folds(config, tmp_path_factory):
+    """The workdir, what was said, and how many paths each side was tested with."""
     workdir = tmp_path_factory.mktemp("folds")
-    lines = []
-    assert not cross_validation.run(config, workdir, num_folds=2, report=lines.append)
-    return workdir, lines
+    lines, paths = [], []
+
+    class Watched(evaluation.Evaluator):
+        def measure(self, *args):
+            paths.append(self.mc_samples)
+            return super().measure(*args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "Evaluator", Watched)
+        assert not cross_validation.run(
+            config, workdir, num_folds=2, report=lines.append
+        )
+    return workdir, lines, paths
 
 
 @pytest.fixture(scope="module")
@@ -102,14 +113,28 @@ def attend(config, workdir, checkpoint, **changes):
 
 
 def test_every_picture_is_tested_once_by_both(folds):
-    workdir, lines = folds
+    workdir, lines, paths = folds
     found = json.loads((workdir / "cross_validation.json").read_text())
     assert found["num_examples"] == 3 * NUM_EACH
     accuracy = found["accuracy"]
     difference = accuracy["learned"] - accuracy["center"]
     assert found["difference"]["mean"] == pytest.approx(difference)
-    assert found["difference"]["error"] >= 0
+    # How many pictures one side alone had right follows from mean and error.
+    count, mean = 3 * NUM_EACH, found["difference"]["mean"]
+    square = (count - 1) * found["difference"]["standard_error"] ** 2 + mean**2
+    apart, ahead = count * square, count * mean
+    assert apart == pytest.approx(round(apart), abs=1e-9)
+    assert abs(round(ahead)) <= round(apart) <= count
+    assert round(apart) % 2 == round(ahead) % 2
     assert any("paired by picture" in line for line in lines)
+    # One path each, though runs average two.
+    assert found["mc_samples"] == 1 and paths == [1] * 4
+
+
+def test_several_paths_are_not_compared_with_one(config, tmp_path):
+    with pytest.raises(InputError, match="'center' has one path"):
+        cross_validation.run(config, tmp_path / "run", mc_samples=2)
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_control_starts_from_the_same_features(folds):
@@ -126,7 +151,7 @@ def test_the_control_starts_from_the_same_features(folds):
 
 
 def test_what_is_complete_is_not_trained_again(folds, config):
-    workdir, _ = folds
+    workdir, *_ = folds
     before = (workdir / "cross_validation.json").read_text()
     lines = []
     cross_validation.run(config, workdir, num_folds=2, report=lines.append)

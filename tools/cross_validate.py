@@ -22,6 +22,7 @@ flags.DEFINE_integer("folds", 5, "Number of folds.", lower_bound=2)
 flags.DEFINE_enum(
     "control", "center", ["center", "random", "raster"], "What it is compared with."
 )
+flags.DEFINE_integer("mc_samples", 1, "Paths averaged, on both sides.", 1)
 
 
 def rewrite(argv):
@@ -34,7 +35,11 @@ def main(arguments):
 
     experiment.prefer(CONFIG.value, config_flags.get_override_values(FLAGS["config"]))
     return cross_validation.run(
-        CONFIG.value, FLAGS.workdir, num_folds=FLAGS.folds, control=FLAGS.control
+        CONFIG.value,
+        FLAGS.workdir,
+        num_folds=FLAGS.folds,
+        control=FLAGS.control,
+        mc_samples=FLAGS.mc_samples,
     )
 
 
