@@ -47,7 +47,7 @@ def record(network, policy, images, num_glimpses, seed=0):
     seed = random.make_seed(seed)
     result = network(images, policy=policy, num_glimpses=num_glimpses, seed=seed)
     context = network.prepare(images)
-    glimpses = network.sense(context, result.locations, seed=seed)
+    glimpses = _sense_again(network, policy, context, result.locations, seed)
     logits = np.asarray(result.logits, "float64")
     exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
     pixels = images / 255.0 if images.dtype == np.uint8 else images
@@ -66,6 +66,27 @@ def record(network, policy, images, num_glimpses, seed=0):
         side = round(weights.shape[-1] ** 0.5)
         recording["region_weights"] = weights.reshape(*weights.shape[:2], side, side)
     return recording
+
+
+def _sense_again(network, policy, context, locations, seed):
+    """The glimpses of a rollout, with the noise that its sensor drew from `seed`."""
+    num_glimpses = locations.shape[1]
+    seeds = random.rollout_seeds(seed, num_glimpses)
+    state = network.initial_state(context)
+    plan = policy.plan(network, context, state, num_glimpses, seeds.start)
+    # All places of a plan are sensed at once, and what is looked at again is not.
+    num_seen = num_glimpses if plan is None else plan.shape[1]
+    at_once = 1 if plan is None else num_seen
+    glimpses = [
+        np.asarray(
+            network.sense(
+                context, locations[:, first : first + at_once], seed=seeds.sense[first]
+            )
+        )
+        for first in range(0, num_seen, at_once)
+    ]
+    glimpses = np.concatenate(glimpses, axis=1)
+    return glimpses[:, np.minimum(np.arange(num_glimpses), num_seen - 1)]
 
 
 def plot_recording(recording, path, class_names, labels=None):

@@ -7,7 +7,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ram_tf import layers, models, policies, visualization
+from ram_tf import layers, models, policies, random, visualization
 from ram_tf.errors import InputError
 from ram_tf.training.callbacks import PolicyMonitor
 from tests.comparisons import assert_close
@@ -95,6 +95,28 @@ def test_a_recording_is_what_the_model_saw_and_thought(case):
     glimpses = network.retina(images, result.locations)
     assert_close(recording["glimpses"], glimpses)
     assert recording["glimpses"].std() > 0.1
+
+
+@pytest.mark.parametrize(
+    "policy", [POLICY, policies.GaussianPolicy(), *policies.CONTROLS.values()], ids=repr
+)
+def test_a_recording_has_the_noise_that_the_model_saw(policy, monkeypatch):
+    network = models.RAM(4, retina=layers.Retina(5, 2, padding="normal"))
+    network.build((None, *SIZE, 1))
+    seen, sense = [], network.sense
+
+    def watched(*arguments, **options):
+        seen.append(np.asarray(sense(*arguments, **options)))
+        return seen[-1]
+
+    monkeypatch.setattr(network, "sense", watched)
+    images = some_images(1, "float32")
+    network(images, policy=policy, num_glimpses=NUM_GLIMPSES, seed=random.make_seed(5))
+    seen = np.concatenate(seen, axis=1)  # A plan that stays in one place looks once.
+    seen = seen[:, np.minimum(np.arange(NUM_GLIMPSES), seen.shape[1] - 1)]
+    monkeypatch.undo()
+    recording = visualization.record(network, policy, images, NUM_GLIMPSES, seed=5)
+    np.testing.assert_array_equal(recording["glimpses"], seen)
 
 
 def test_boxes_are_the_pixels_around_the_locations(case):
