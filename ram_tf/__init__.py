@@ -5,6 +5,8 @@ Names are imported when they are used, so that `import ram_tf` costs nothing.
 
 import importlib
 
+from ram_tf.backend import check_backend
+
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -25,6 +27,7 @@ __all__ = [*sorted(_HOMES), "__version__"]
 def __getattr__(name):
     if name not in _HOMES:
         raise AttributeError(f"module 'ram_tf' has no attribute {name!r}")
+    check_backend()
     if _HOMES[name] is None:
         return importlib.import_module(f"ram_tf.{name}")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -17,6 +17,7 @@ import time
 from absl import app, flags
 from ml_collections import config_flags
 
+from ram_tf.backend import check_backend
 from ram_tf.errors import InputError
 
 FLAGS = flags.FLAGS
@@ -61,6 +62,7 @@ def run(main, *, rewrite=None, default_config=None, positional=None):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     app.define_help_flags()
     try:
+        check_backend()
         arguments = parse(
             sys.argv,
             rewrite=rewrite,

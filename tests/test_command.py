@@ -1,8 +1,13 @@
 """How a command line is read before its flags are parsed."""
 
+import json
+import sys
+
 import pytest
 
+import ram_tf
 from ram_tf import command
+from ram_tf.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -18,3 +23,25 @@ from ram_tf import command
 )
 def test_flags_and_their_values(words, expected):
     assert command.flag_values(["train.py", *words]) == expected
+
+
+@pytest.mark.parametrize("where", ["environment", "file"])
+def test_another_backend_of_keras_is_refused_in_one_line(
+    where, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    if where == "environment":
+        monkeypatch.setenv("KERAS_BACKEND", "jax")
+    else:
+        (tmp_path / "keras.json").write_text(json.dumps({"backend": "torch"}))
+    monkeypatch.setattr(sys, "argv", ["train.py", "--no_such_flag"])
+    with pytest.raises(SystemExit) as end:
+        command.run(lambda arguments: None)
+    line = capsys.readouterr().err
+    assert end.value.code == 2 and line.count("\n") == 1
+    assert "TensorFlow alone" in line and "KERAS_BACKEND=tensorflow" in line
+    with pytest.raises(InputError, match="TensorFlow alone"):
+        _ = ram_tf.RAM
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    assert ram_tf.RAM.__name__ == "RAM"

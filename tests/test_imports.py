@@ -28,7 +28,8 @@ ALLOWED = {
     "pretrained": ("errors", "files", "training"),
     "training": (*LOW, "files", "data", "models", "phases", "metrics", "visualization"),
     "serving": ("errors", "files", "pixels", "data", "metrics", "visualization"),
-    "command": ("errors",),
+    "backend": ("errors",),
+    "command": ("errors", "backend"),
 }
 MAY_SEE_A_CONFIG = {"experiment", "trained", "tuning", "command"}
 
