@@ -99,6 +99,14 @@ class AttentionModel(keras.Model):
         """Undoes `normalize`."""
         raise NotImplementedError
 
+    def describe_sensor(self):
+        """How a sensor makes, from what is there, what `sense` cuts from an image.
+
+        Returns:
+            Dictionary of plain values: `how`, sentences, and the numbers they name.
+        """
+        raise NotImplementedError
+
     def encode(self, glimpses, locations, training=False):
         """Turns glimpses into features `(batch, num, ...)`, a tensor or a structure."""
         raise NotImplementedError

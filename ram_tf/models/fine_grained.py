@@ -251,6 +251,14 @@ class FineGrained(_Looks):
             return ops.average_pool(pixels, ratio, ratio)
         return reduce_patches(pixels[:, None], self.size)[:, 0]
 
+    def describe_sensor(self):
+        told = super().describe_sensor()
+        whole = (
+            "`overview` is the whole image, s its side, brought to `size` x `size` in "
+            "the same way."
+        )
+        return {**told, "how": [*told["how"], whole]}
+
     def first_context(self, overview, training=False):
         features = self._backbone_features(overview, training)
         rows, columns = (

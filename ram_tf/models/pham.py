@@ -168,6 +168,20 @@ class PHAM(AttentionModel):
         patches = cut_patches(context["images"], starts, self.glimpse_size)
         return _centered(patches)[:, :, None]  # One scale.
 
+    def describe_sensor(self):
+        return {
+            "how": [
+                "Pixels are floats in [0, 1], 0 black.",
+                "`location` is (x, y). A glimpse is one patch of s x s pixels, s the "
+                "only one of `sides`, as they are. On an axis of n pixels (height for "
+                "y, width for x) and at the coordinate l, in float32, its first pixel "
+                "is floor((l + 1) / 2 * (n - s + 1)), but at most n - s: it never "
+                "leaves the image.",
+            ],
+            "sides": list(self.glimpse_sides),
+            "size": self.glimpse_size,
+        }
+
     def normalize(self, pixels):
         return 2.0 * pixels - 1.0
 

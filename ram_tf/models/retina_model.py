@@ -1,5 +1,30 @@
 from ram_tf.models.attention_model import AttentionModel
 
+_PLACE = (
+    "`location` is (x, y). A glimpse holds one patch for each side s of `sides`, in "
+    "their order. On an axis of n pixels (height for y, width for x) and at the "
+    "coordinate l, in float32, p = floor((l + 1) / 2 * n), and the patch covers the s "
+    "pixels from p - floor(s / 2) on."
+)
+_RESIZED = {
+    "average": "value i of an axis is the mean of the patch from i * s / size to "
+    "(i + 1) * s / size; a pixel that is only partly in there weighs as much as its "
+    "part",
+    "bilinear": "value i of an axis is the mean of the patch's pixels j with the "
+    "weights max(0, 1 - d), d = |(i + 0.5) * s / size - (j + 0.5)| / max(s / size, 1)",
+    "bicubic": "value i of an axis is the mean of the patch's pixels j with the "
+    "weights k(d), d = |(i + 0.5) * s / size - (j + 0.5)| / max(s / size, 1); k(d) = "
+    "1.5 d^3 - 2.5 d^2 + 1 for d < 1, -0.5 d^3 + 2.5 d^2 - 4 d + 2 for 1 <= d < 2, 0 "
+    "beyond",
+}
+_OUTSIDE = {
+    "zeros": "What lies outside of the image counts as `outside`, in the means too.",
+    "uniform": "What lies outside of the image is noise, drawn for each pixel: uniform "
+    "from `outside` to `outside` + `noise`.",
+    "normal": "What lies outside of the image is noise, drawn for each pixel: normal "
+    "around `outside` with the standard deviation `noise`.",
+}
+
 
 class RetinaModel(AttentionModel):
     """What all models share that see through a `Retina`, their attribute `retina`."""
@@ -20,6 +45,23 @@ class RetinaModel(AttentionModel):
         return self.retina(
             context["images"], locations, seed=seed, sums=context.get("sums")
         )
+
+    def describe_sensor(self):
+        retina = self.retina
+        resized = _RESIZED[retina.reduction]
+        noise = {"noise": retina.pixel_stddev} if self.senses_noise else {}
+        return {
+            "how": [
+                "Pixels are floats in [0, 1], 0 black.",
+                _PLACE,
+                f"Each patch is brought to `size` x `size`: {resized}.",
+                _OUTSIDE[retina.padding],
+            ],
+            "sides": list(retina.patch_sides),
+            "size": retina.size,
+            "outside": retina.pixel_mean,
+            **noise,
+        }
 
     def normalize(self, pixels):
         retina = self.retina
