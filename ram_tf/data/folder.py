@@ -359,6 +359,8 @@ def decode_image(content, name, size, channels):
     try:
         with Image.open(io.BytesIO(content)) as image:
             image.load()
+            if image.format == "PNG":
+                _mend_transparency(image, depth=content[24])
             image = _to_mode(ImageOps.exif_transpose(image), channels)
     except Image.DecompressionBombError as error:
         raise InputError(
@@ -387,12 +389,23 @@ def decode_image(content, name, size, channels):
     return np.asarray(image).reshape(image.height, image.width, channels)
 
 
+def _mend_transparency(image, depth):
+    """Makes the transparent level of a PNG one of the pixels that Pillow gives."""
+    level = image.info.get("transparency")
+    if image.mode == "L" and depth < 8 and isinstance(level, int):
+        image.info["transparency"] = level * 255 // (2**depth - 1)
+    elif image.mode == "RGB" and depth == 16 and level is not None:
+        raise ValueError("a transparent colour of 16 bits; save it with 8 bits")
+
+
 def _to_mode(image, channels):
     """Converts a Pillow image of any mode to 8-bit colour or grey."""
     from PIL import Image
 
     if image.mode.startswith("I"):  # 16 bits; Pillow would clip at 255
         values = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
+        # Laid on white, as below.
+        values[values == image.info.get("transparency", -1)] = 65535
         image = Image.fromarray(np.rint(values / 257).astype(np.uint8))
     elif image.mode == "F":
         raise ValueError("float pixels; save it with 8 or 16 bits")
