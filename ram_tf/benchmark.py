@@ -17,7 +17,7 @@ from ram_tf import experiment, export, layers, models, policies, random, trained
 from ram_tf.errors import InputError
 from ram_tf.families import find_family
 from ram_tf.files import write_json
-from ram_tf.serving import files, timing
+from ram_tf.serving import files, isolated, timing
 from ram_tf.training.loop import Loop
 from ram_tf.training.optimizers import make_optimizer
 from ram_tf.training.strategy import make_strategy
@@ -96,8 +96,7 @@ def measure_export(folder, workdir, *, repeats=15, output=None, report=print):
     report(f"{version}: {size:.1f} MB")
     cores = len(os.sched_getaffinity(0))
     for count in sorted({1, min(2, cores)}):
-        command = [sys.executable, "-I", timing.__file__, version, count, repeats]
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+        done = isolated.run(timing.__file__, version, count, repeats)
         if done.returncode:
             raise InputError(
                 f"{version} cannot be loaded and asked: {done.stderr.strip()[-300:]}"
@@ -109,7 +108,7 @@ def measure_export(folder, workdir, *, repeats=15, output=None, report=print):
             f"{figures['p50_ms']:.2f} ms (p99 {figures['p99_ms']:.2f}); batches of "
             f"{timing.BATCH} {figures['images_per_second']:,.0f} images/s"
         )
-    restored = trained.restore(workdir)
+    restored = trained.restore(workdir, dtype="float32")
     shape = (timing.BATCH, *restored.image_shape)
     images = tf.constant(np.random.default_rng(0).random(shape, "float32"))
     exported = tf.saved_model.load(str(version)).signatures["serving_default"]

@@ -1,11 +1,8 @@
 """Trained models as SavedModels: signatures for TensorFlow Serving."""
 
-import functools
 import itertools
 import os
 import pathlib
-import subprocess
-import sys
 import tempfile
 
 import keras
@@ -18,9 +15,10 @@ from ram_tf.errors import InputError
 from ram_tf.models.rollout import first_choice, next_choice, rollout
 from ram_tf.ops import clip_locations
 from ram_tf.pixels import check_pixels
-from ram_tf.serving import check, files
+from ram_tf.serving import check, decoding, files, isolated
 
 _CHECKED_BATCHES = (1, 3)
+_PATTERNS = "*?[]\\"
 
 
 def export(
@@ -34,9 +32,10 @@ def export(
 ):
     """Writes the next version of a model for TensorFlow Serving.
 
-    The version is written aside, loaded again in a process that has neither this
-    package nor Keras, compared with the model in memory, and only then given its
-    number: a failed export leaves no version.
+    It computes in float32, whatever the model was trained in. The version is written
+    aside, loaded again in a process that has neither this package nor Keras, compared
+    with the model in memory, and only then given its number: a failed export leaves no
+    version, and nothing is written outside of `output`.
 
     Args:
         workdir: Folder of a run.
@@ -50,12 +49,23 @@ def export(
 
     Returns:
         Path of the version's folder.
+
+    Raises:
+        InputError: If `output` has a character that TensorFlow takes for a pattern, or
+            the written model does not answer as the one in memory.
     """
-    restored = trained.restore(workdir, checkpoint)
-    served = Served.from_trained(restored, mc_samples, stop_epsilon)
     output = pathlib.Path(output)
+    if set(str(output)) & set(_PATTERNS):
+        raise InputError(
+            f"TensorFlow cannot write to {str(output)!r}: to it, a path with one of "
+            f"{' '.join(_PATTERNS)} is a pattern. Choose another --output."
+        )
+    restored = trained.restore(workdir, checkpoint, dtype="float32")
+    served = Served.from_trained(restored, mc_samples, stop_epsilon)
     output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output, prefix=".writing_") as aside:
+    with tempfile.TemporaryDirectory(
+        dir=output, prefix=".writing_", ignore_cleanup_errors=True
+    ) as aside:
         aside = pathlib.Path(aside)
         version = aside / "version"
         served.write(version)
@@ -68,14 +78,14 @@ def export(
             version,
             class_names=restored.class_names,
             preprocessing=served.preprocessing(),
-            model_name=output.name,
+            model_name=output.resolve().name,
             examples=examples,
         )
         _check(version, examples, answers, aside)
-        path = _claim_version(version, output)
-    files.write_models_config(output)
+        megabytes = files.megabytes(version)
+        path = claim_version(version, output)
     report(
-        f"wrote {path}: {files.megabytes(path):.1f} MB, signatures "
+        f"wrote {path}: {megabytes:.1f} MB, signatures "
         f"{', '.join(sorted(examples))}; reloaded without this package and compared"
     )
     for line in files.how_to_serve(output):
@@ -119,13 +129,16 @@ class Served:
         self.num_glimpses = num_glimpses
         self.image_shape = tuple(image_shape)
         self.class_names = tuple(class_names)
+        # As names of folders are, which need not be text.
+        self._labels = [name.encode(errors="surrogateescape") for name in class_names]
         self.mc_samples = mc_samples
         self.stop_epsilon = stop_epsilon
         # Traced once and called by every signature that classifies.
         self._traced = tf.function(self._classify, autograph=False)
         place = tf.zeros((1, 1, 2))
-        empty = network.prepare(tf.zeros((1, *image_shape)))
-        self.glimpse_shape = tuple(network.sense(empty, place).shape[2:])
+        empty = {"images": tf.zeros((1, *image_shape))}
+        sensed = network.sense(empty, place, seed=random.make_seed(0))
+        self.glimpse_shape = tuple(sensed.shape[2:])
         self.signatures = self._signatures()
 
     @classmethod
@@ -182,7 +195,7 @@ class Served:
             ),
             "start": (self.start, [seed, *overview]),
             "look": (self.look, [glimpse, location, *state]),
-            "sense": (self.sense, [images, location]),
+            "sense": (self.sense, [images, location, seed]),
         }
         return {
             name: tf.function(function, specs, autograph=False)
@@ -201,11 +214,7 @@ class Served:
     def classify_encoded(self, image_bytes):
         """Classifies JPEG and PNG files, cropped and resized as in training."""
         height, width, channels = self.image_shape
-        images = tf.map_fn(
-            functools.partial(decode, size=(height, width), channels=channels),
-            image_bytes,
-            fn_output_signature=tf.TensorSpec(self.image_shape, tf.uint8),
-        )
+        images = decoding.decode_batch(image_bytes, (height, width), channels)
         return self.classify(images)
 
     def start(self, seed, overview=None):
@@ -246,14 +255,16 @@ class Served:
             "location": clip_locations(choice.action),
         }
 
-    def sense(self, images, location):
+    def sense(self, images, location, seed):
         """A sensor over a whole image: the glimpse at a location, in [0, 1].
 
         With the pixels that it covers, see `AttentionModel.glimpse_boxes`, and the
-        coarse view of the whole where `start` takes one.
+        coarse view of the whole where `start` takes one. What a sensor adds of its own
+        depends on the seed alone: on that of `classify_seeded`, as its first glimpse.
         """
         network = self.network
-        glimpses = network.sense({"images": images}, location[:, None])
+        noise = random.rollout_seeds(_key(seed, 0), self.num_glimpses).sense[0]
+        glimpses = network.sense({"images": images}, location[:, None], seed=noise)
         sensed = {
             "glimpse": network.denormalize(glimpses[:, 0]),
             "boxes": network.glimpse_boxes(location, self.image_shape[:2]),
@@ -311,7 +322,7 @@ class Served:
         return {
             "probabilities": probabilities,
             "classes": tf.cast(best, tf.int64),
-            "labels": tf.gather(tf.constant(self.class_names), best),
+            "labels": tf.gather(tf.constant(self._labels), best),
         }
 
     def _first_choice(self, state, key):
@@ -393,7 +404,9 @@ class Served:
             requests["classify_seeded"].append({"images": images, "seed": seed})
             requests["classify_encoded"].append({"image_bytes": np.array(encoded)})
             location = draw.uniform(-1, 1, (batch, 2)).astype("float32")
-            requests["sense"].append({"images": images, "location": location})
+            requests["sense"].append(
+                {"images": images, "location": location, "seed": seed}
+            )
             sensed = self.answer("sense", requests["sense"][-1])
             first = {name: sensed[name] for name in ("overview",) if name in sensed}
             requests["start"].append({"seed": seed, **first})
@@ -406,8 +419,9 @@ class Served:
         return {
             "image_shape": self.image_shape,
             "pixels": "float32 in [0, 1], or uint8 for classify_uint8",
-            "encoded": "JPEG or PNG; cropped around the centre to the ratio of the "
-            "image shape, resized with antialiased bilinear interpolation",
+            "encoded": "JPEG or PNG, turned as its EXIF says, transparency laid on "
+            "white; cropped around the centre to the ratio of the image shape, resized "
+            "with antialiased bilinear interpolation; any other file is refused",
             "glimpse_shape": self.glimpse_shape,
             "glimpse_sides": self.network.glimpse_sides,
             "overview_shape": self.network.overview_shape,
@@ -415,48 +429,8 @@ class Served:
             "mc_samples": self.mc_samples,
             "stop_epsilon": self.stop_epsilon,
             "locations": "(x, y) in [-1, 1]; (-1, -1) is the top-left corner",
+            "sensor": self.network.describe_sensor(),
         }
-
-
-def decode(content, size, channels):
-    """Decodes a JPEG or PNG as `data.decode_image` does, in the graph.
-
-    Cropped around the centre, resized with antialiasing; transparency is laid on white.
-    EXIF rotation is not applied.
-
-    Args:
-        content: String tensor, one file.
-        size: `(height, width)`.
-        channels: 1 or 3.
-
-    Returns:
-        Tensor `(height, width, channels)`, uint8.
-    """
-    colours = tf.cond(
-        tf.io.is_jpeg(content),
-        lambda: tf.io.decode_jpeg(content, 3, dct_method="INTEGER_ACCURATE"),
-        lambda: _on_white(tf.io.decode_png(content, 4)),
-    )
-    if channels == 1:
-        colours = tf.image.rgb_to_grayscale(colours)
-    height, width = size
-    shape = tf.cast(tf.shape(colours)[:2], tf.float32)
-    wanted = tf.constant([height, width], tf.float32)
-    scale = tf.reduce_min(shape / wanted)
-    crop = tf.maximum(tf.cast(tf.round(scale * wanted), tf.int32), 1)
-    start = (tf.shape(colours)[:2] - crop) // 2
-    cropped = tf.slice(
-        colours, [start[0], start[1], 0], [crop[0], crop[1], colours.shape[-1]]
-    )
-    resized = tf.image.resize(cropped, size, "bilinear", antialias=True)
-    resized = tf.cast(tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.uint8)
-    return tf.ensure_shape(resized, (height, width, channels))
-
-
-def _on_white(pixels):
-    alpha = tf.cast(pixels[..., 3:], tf.float32) / 255.0
-    colours = tf.cast(pixels[..., :3], tf.float32)
-    return tf.cast(tf.round(colours * alpha + 255.0 * (1.0 - alpha)), tf.uint8)
 
 
 def _as_floats(images):
@@ -479,21 +453,16 @@ def _check(version, examples, answers, aside):
     """Compares the written model with the one in memory, in a process of its own."""
     requests = aside / "requests.npz"
     check.save_requests(requests, examples, answers)
-    done = subprocess.run(
-        [sys.executable, "-I", check.__file__, str(version), str(requests)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-    )
+    done = isolated.run(check.__file__, version, requests)
     if done.returncode:
         said = f"{done.stdout}\n{done.stderr}".strip() or "its check was killed"
         last = said.splitlines()[-1]
         raise InputError(f"the exported model does not answer as it should: {last}")
 
 
-def _claim_version(version, output):
+def claim_version(version, output):
     """Gives a finished version the next free number, whoever else is exporting."""
-    taken = [int(path.name) for path in output.iterdir() if path.name.isdigit()]
+    taken = [int(path.name) for path in files.versions(output)]
     for number in itertools.count(max(taken, default=0) + 1):
         path = output / str(number)
         try:

@@ -1,5 +1,6 @@
 """What can be done with a trained workdir: evaluate and draw."""
 
+import contextlib
 import dataclasses
 import pathlib
 import sys
@@ -51,12 +52,14 @@ class Trained:
         return experiment.pick_policies(self.policies, [name])[name]
 
 
-def restore(workdir, checkpoint="best"):
+def restore(workdir, checkpoint="best", dtype=None):
     """Reads a trained experiment back.
 
     Args:
         workdir: Folder of a run, or `packaged:NAME`.
         checkpoint: `"best"`, `"last"`, or the path of a checkpoint folder.
+        dtype: Name of the dtype policy to build the network with, or `None` for the one
+            that it was trained with. That of the process stays what it is.
     """
     workdir = _run_folder(pretrained.locate(workdir))
     config, class_names, image_shape = experiment.read_run(workdir)
@@ -70,12 +73,23 @@ def restore(workdir, checkpoint="best"):
     else:
         path = pathlib.Path(checkpoint)
         read_state(path)
-    keras.config.set_dtype_policy(config.runtime.mixed_precision)
-    network = experiment.build_network(config, image_shape, len(class_names))
+    with _dtype_policy(dtype or config.runtime.mixed_precision):
+        network = experiment.build_network(config, image_shape, len(class_names))
+        policies = experiment.build_policies(config)
     load_weights(network, path)
-    policies = experiment.build_policies(config)
     network = experiment.last_phase(config).view(network)
     return Trained(config, network, policies, class_names, image_shape, path)
+
+
+@contextlib.contextmanager
+def _dtype_policy(name):
+    """The process's dtype policy for a while."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _run_folder(workdir):

@@ -1,4 +1,4 @@
-"""Around an exported model: its files, its check, a client and a stand-in server.
+"""Around an exported model: its files, its decoder, its check, and a client.
 
 `ram_tf.export` writes the model itself.
 """

@@ -1,8 +1,9 @@
 """Answers requests with a SavedModel and compares, with TensorFlow alone.
 
-Run as a script, where `ram_tf`, Keras and TensorFlow Probability cannot be imported:
+Run as a script, by `isolated.run`, and makes sure there that `ram_tf`, Keras and
+TensorFlow Probability cannot be imported:
 
-  python -I check.py VERSION REQUESTS.npz
+  check.py VERSION REQUESTS.npz
 """
 
 import sys

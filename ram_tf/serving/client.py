@@ -5,6 +5,7 @@ import json
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import numpy as np
@@ -48,7 +49,6 @@ class GrpcClient:
             InputError: If the server refuses or cannot be reached, or float images are
                 not in [0, 1], which a server does not look at.
         """
-        import grpc
         import tensorflow as tf
         from tensorflow_serving.apis import predict_pb2
 
@@ -58,12 +58,7 @@ class GrpcClient:
         request.model_spec.signature_name = signature
         for name, value in inputs.items():
             request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
-        try:
-            answer = self.stub.Predict(request, timeout=self.timeout)
-        except grpc.RpcError as error:
-            raise InputError(
-                f"the server answered {error.code().name}: {error.details()}"
-            ) from error
+        answer = self._ask(self.stub.Predict, request)
         return {name: tf.make_ndarray(value) for name, value in answer.outputs.items()}
 
     def image_shape(self):
@@ -73,18 +68,29 @@ class GrpcClient:
         request = get_model_metadata_pb2.GetModelMetadataRequest()
         request.model_spec.name = self.model
         request.metadata_field.append("signature_def")
-        answer = self.stub.GetModelMetadata(request, timeout=self.timeout)
+        answer = self._ask(self.stub.GetModelMetadata, request)
         signatures = get_model_metadata_pb2.SignatureDefMap()
         answer.metadata["signature_def"].Unpack(signatures)
         images = signatures.signature_def["serving_default"].inputs["images"]
         return tuple(dim.size for dim in images.tensor_shape.dim)[1:]
+
+    def _ask(self, method, request):
+        import grpc
+
+        try:
+            return method(request, timeout=self.timeout)
+        except grpc.RpcError as error:
+            raise InputError(
+                f"the server answered {error.code().name}: {error.details()}"
+            ) from error
 
 
 class RestClient:
     """Asks a model over HTTP; see `GrpcClient`."""
 
     def __init__(self, address, model, timeout=60.0):
-        self.url = f"http://{address}/v1/models/{model}"
+        name = urllib.parse.quote(model, safe="")
+        self.url = f"http://{address}/v1/models/{name}"
         self.timeout = timeout
 
     def call(self, signature, inputs):

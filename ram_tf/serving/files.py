@@ -1,7 +1,10 @@
-"""What lies beside an exported graph: labels, preprocessing, warm-up, server config."""
+"""What lies beside an exported graph: labels, preprocessing, warm-up requests."""
 
+import csv
 import importlib.util
+import io
 import pathlib
+import shlex
 
 import tensorflow as tf
 
@@ -24,8 +27,9 @@ def write_extra(version, *, class_names, preprocessing, model_name, examples):
     """
     folder = pathlib.Path(version) / EXTRA
     with whole_file(folder / "labels.txt") as file:
-        file.writelines(f"{name}\n" for name in class_names)
-    write_json(folder / "preprocessing.json", preprocessing)
+        file.writelines(f"{_in_one_line(name)}\n" for name in class_names)
+    exact = {"class_names": list(class_names)}
+    write_json(folder / "preprocessing.json", {**exact, **preprocessing})
     if importlib.util.find_spec("tensorflow_serving") is None:
         return  # Its messages are needed to write one; a server starts without it.
     with tf.io.TFRecordWriter(str(folder / WARMUP)) as writer:
@@ -33,6 +37,12 @@ def write_extra(version, *, class_names, preprocessing, model_name, examples):
             for inputs in requests:
                 log = _prediction_log(model_name, name, inputs)
                 writer.write(log.SerializeToString())
+
+
+def _in_one_line(name):
+    """The name; one that breaks lines with escapes instead."""
+    whole = f"{name}\n".splitlines() == [name]
+    return name if whole else name.encode("unicode_escape").decode()
 
 
 def _prediction_log(model_name, signature, inputs):
@@ -47,17 +57,25 @@ def _prediction_log(model_name, signature, inputs):
     return prediction_log_pb2.PredictionLog(predict_log=predict)
 
 
+def versions(folder):
+    """The folders that have the name of a version: a number, as a server reads it."""
+    return [
+        path
+        for path in pathlib.Path(folder).glob("*")
+        if path.name.isascii() and path.name.isdecimal()
+    ]
+
+
 def last_version(folder):
     """Returns the newest version's folder of a model.
 
     Raises:
         InputError: If there is none.
     """
-    folder = pathlib.Path(folder)
-    versions = [path for path in folder.glob("*") if path.name.isdigit()]
-    if not versions:
+    found = [path for path in versions(folder) if (path / "saved_model.pb").exists()]
+    if not found:
         raise InputError(f"no version of a model in {folder}: export one first.")
-    return max(versions, key=lambda path: int(path.name))
+    return max(found, key=lambda path: int(path.name))
 
 
 def megabytes(version):
@@ -66,31 +84,25 @@ def megabytes(version):
     return sum(path.stat().st_size for path in paths if path.is_file()) / 1e6
 
 
-def write_models_config(output):
-    """Writes `models.config` beside the models: every one there with a version."""
-    root = pathlib.Path(output).resolve().parent
-    names = [
-        folder.name
-        for folder in sorted(root.iterdir())
-        if folder.is_dir() and any(path.name.isdigit() for path in folder.iterdir())
-    ]
-    entries = "".join(
-        f'  config {{ name: "{name}" base_path: "/models/{name}" '
-        'model_platform: "tensorflow" }\n'
-        for name in names
-    )
-    with whole_file(root / "models.config") as file:
-        file.write(f"model_config_list {{\n{entries}}}\n")
-
-
 def how_to_serve(output):
-    """Returns the lines that start a server for the models beside `output`."""
+    """Returns the lines that start a server for the model in `output`."""
     output = pathlib.Path(output).resolve()
-    ports = "--port=8500 --rest_api_port=8501"
+    docker, server = "docker run -p 8500:8500 -p 8501:8501", "tensorflow_model_server"
+    # A row of CSV, as Docker reads it: a path may hold a comma.
+    mount = io.StringIO()
+    csv.writer(mount, lineterminator="").writerow(
+        ("type=bind", f"source={output}", "target=/model")
+    )
+    mount = shlex.join(("--mount", mount.getvalue()))
+
+    def options(folder):
+        name = f"--model_name={output.name}"
+        path = f"--model_base_path={folder}"
+        return shlex.join(("--port=8500", "--rest_api_port=8501", name, path))
+
     return (
         "serve with either of:",
-        f"  docker run -p 8500:8500 -p 8501:8501 -v {output.parent}:/models "
-        "tensorflow/serving --model_config_file=/models/models.config",
-        f"  tensorflow_model_server {ports} --model_name={output.name} "
-        f"--model_base_path={output}",
+        f"  {docker} {mount} --entrypoint {server} tensorflow/serving "
+        f"{options('/model')}",
+        f"  {server} {options(output)}",
     )

@@ -2,6 +2,7 @@
 
 import csv
 import pathlib
+import re
 import sys
 
 import numpy as np
@@ -20,7 +21,7 @@ def classify(client, paths, file=sys.stdout):
     writer.writerow(("file", "class", "probability", "locations"))
     for start in range(0, len(files), _BATCH):
         batch = files[start : start + _BATCH]
-        answer = client.call("classify_encoded", {"image_bytes": _contents(batch)})
+        answer = _classify(client, batch)
         rows = zip(
             batch, answer["labels"], answer["probabilities"], answer["locations"]
         )
@@ -29,18 +30,47 @@ def classify(client, paths, file=sys.stdout):
             writer.writerow((path, _text(label), f"{max(probabilities):.4f}", looked))
 
 
+def _classify(client, files):
+    """Lets the server decode files; where it cannot, they are decoded here."""
+    try:
+        return client.call("classify_encoded", {"image_bytes": _contents(files)})
+    except InputError as refusal:
+        shape = client.image_shape()
+        pixels = np.stack([read_image(path, shape) for path in files])
+        answer = client.call("classify_uint8", {"images": pixels})
+        index = re.search(r"image_bytes\[(\d+)\]", str(refusal))
+        name = files[int(index[1])] if index else f"{files[0]} or one of the next"
+        reason = " ".join(str(refusal).split())
+        print(
+            f"warning: the server did not decode {name}; {len(files)} file(s) were "
+            f"decoded here instead: {reason}",
+            file=sys.stderr,
+        )
+        return answer
+
+
+def read_image(path, shape):
+    """Decodes a file to a shape, as `predict` does."""
+    height, width, channels = shape
+    content = pathlib.Path(path).read_bytes()
+    return data.decode_image(content, str(path), (height, width), channels)
+
+
 def step(client, paths, num_glimpses, seed=0, output=None, report=print):
     """Looks at one image through the step service, reports each step and draws it."""
     if len(paths) != 1:
         raise InputError(f"--step looks at one image, got {len(paths)}.")
-    height, width, channels = client.image_shape()
-    path = pathlib.Path(paths[0])
-    pixels = data.decode_image(path.read_bytes(), str(path), (height, width), channels)
+    pixels = read_image(paths[0], client.image_shape())
     images = pixels[None].astype("float32") / np.float32(255)
     boxes = []
 
     def sense(location):
-        return client.call("sense", {"images": images, "location": location[None]})
+        noise = np.array(
+            [seed + len(boxes)]
+        )  # Of a sensor that has some: new each time.
+        return client.call(
+            "sense", {"images": images, "location": location[None], "seed": noise}
+        )
 
     def sensor(location):
         sensed = sense(location)
@@ -80,7 +110,14 @@ def load(connect, paths, seconds, num_clients, report=print):
         ("serving_default", {"images": images}),
         ("classify_uint8", {"images": (255 * images[:1]).astype(np.uint8)}),
         ("classify_seeded", {"images": images[:2], "seed": np.array([3, 4])}),
-        ("sense", {"images": images[:1], "location": np.zeros((1, 2), np.float32)}),
+        (
+            "sense",
+            {
+                "images": images[:1],
+                "location": np.zeros((1, 2), np.float32),
+                "seed": np.array([6]),
+            },
+        ),
     ]
     sensed = client.call(*good[-1])
     first = {name: sensed[name] for name in ("overview",) if name in sensed}
@@ -129,4 +166,5 @@ def _contents(files):
 
 
 def _text(label):
-    return label.decode() if isinstance(label, bytes) else str(label)
+    is_bytes = isinstance(label, bytes)
+    return label.decode(errors="surrogateescape") if is_bytes else str(label)

@@ -1,8 +1,8 @@
 """Times an exported model in a process of its own, on so many cores.
 
-Run as a script, without this package:
+Run as a script, by `isolated.run`:
 
-  python -I timing.py VERSION CORES REPEATS
+  timing.py VERSION CORES REPEATS
 
 Prints JSON: `load_seconds`, `p50_ms` and `p99_ms` of one image, `images_per_second` of
 batches of 64.

@@ -1,6 +1,8 @@
-"""A stand-in for TensorFlow Serving: one model, its gRPC and REST calls, no batching.
+"""A double of TensorFlow Serving, for tests of clients: one model, no batching.
 
-For trying clients, and for tests, where there is no server. Not for production.
+Of its gRPC calls it answers `PredictionService/Predict` and `GetModelMetadata`, of its
+REST calls `POST /v1/models/NAME:predict` in the columnar form (named `inputs`) and `GET
+/v1/models/NAME/metadata`. Whatever else it is asked it refuses, and says why.
 """
 
 import base64
@@ -8,6 +10,7 @@ import concurrent.futures
 import http.server
 import json
 import threading
+import urllib.parse
 
 import numpy as np
 import tensorflow as tf
@@ -15,10 +18,8 @@ from google.protobuf import json_format
 
 from ram_tf.serving.files import last_version
 
-_REFUSALS = (ValueError, TypeError, KeyError, tf.errors.OpError)
 
-
-class StandIn:
+class ServingDouble:
     """Serves the latest version of one exported model.
 
     Args:
@@ -67,21 +68,19 @@ class StandIn:
             prediction_service_pb2_grpc,
         )
 
-        stand_in = self
+        double = self
 
         class Service(prediction_service_pb2_grpc.PredictionServiceServicer):
             def Predict(self, request, context):
-                if request.model_spec.name != stand_in.name:
+                if request.model_spec.name != double.name:
                     context.abort(grpc.StatusCode.NOT_FOUND, "no such model")
                 inputs = {
                     name: lambda spec, proto=proto: tf.constant(tf.make_ndarray(proto))
                     for name, proto in request.inputs.items()
                 }
                 try:
-                    outputs = stand_in.predict(
-                        request.model_spec.signature_name, inputs
-                    )
-                except _REFUSALS as error:
+                    outputs = double.predict(request.model_spec.signature_name, inputs)
+                except Exception as error:  # Whatever a client may have sent.
                     context.abort(grpc.StatusCode.INVALID_ARGUMENT, _one_line(error))
                 answer = predict_pb2.PredictResponse()
                 for name, value in outputs.items():
@@ -91,7 +90,7 @@ class StandIn:
             def GetModelMetadata(self, request, context):
                 answer = get_model_metadata_pb2.GetModelMetadataResponse()
                 definitions = get_model_metadata_pb2.SignatureDefMap()
-                for name, definition in stand_in.definitions.items():
+                for name, definition in double.definitions.items():
                     definitions.signature_def[name].CopyFrom(definition)
                 answer.metadata["signature_def"].Pack(definitions)
                 return answer
@@ -116,39 +115,56 @@ def _signature_definitions(path):
     return dict(saved.meta_graphs[0].signature_def)
 
 
-def _handler(stand_in):
-    base = f"/v1/models/{stand_in.name}"
+def _handler(double):
+    base = f"/v1/models/{double.name}"
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            if self.path != f"{base}/metadata":
+            if urllib.parse.unquote(self.path) != f"{base}/metadata":
                 return self._answer(404, {"error": f"nothing at {self.path}"})
             definitions = {
                 name: json_format.MessageToDict(
                     definition, preserving_proto_field_name=True
                 )
-                for name, definition in stand_in.definitions.items()
+                for name, definition in double.definitions.items()
             }
             content = {"signature_def": {"signature_def": definitions}}
             return self._answer(200, {"metadata": content})
 
         def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            if self.path != f"{base}:predict":
-                return self._answer(404, {"error": f"nothing at {self.path}"})
             try:
-                request = json.loads(body)
-                inputs = {
-                    name: lambda spec, value=value: tf.constant(
-                        _from_json(value), spec.dtype
-                    )
-                    for name, value in request["inputs"].items()
-                }
-                outputs = stand_in.predict(request.get("signature_name"), inputs)
-            except _REFUSALS as error:
+                body = self._read_body()
+                if urllib.parse.unquote(self.path) != f"{base}:predict":
+                    return self._answer(404, {"error": f"nothing at {self.path}"})
+                outputs = self._predict(json.loads(body))
+            except Exception as error:  # Whatever a client may have sent.
                 return self._answer(400, {"error": _one_line(error)})
             plain = {name: _to_json(value) for name, value in outputs.items()}
             return self._answer(200, {"outputs": plain})
+
+        def _predict(self, request):
+            if not isinstance(request, dict) or not isinstance(
+                request.get("inputs"), dict
+            ):
+                raise ValueError("only a dictionary with named `inputs` is answered")
+            inputs = {
+                name: lambda spec, value=value: tf.constant(
+                    _from_json(value), spec.dtype
+                )
+                for name, value in request["inputs"].items()
+            }
+            return double.predict(request.get("signature_name"), inputs)
+
+        def _read_body(self):
+            if "chunked" not in self.headers.get("Transfer-Encoding", ""):
+                return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            body = b""
+            while size := int(self.rfile.readline().partition(b";")[0], 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            while self.rfile.readline().strip():
+                """What may follow the last chunk."""
+            return body
 
         def _answer(self, status, content):
             body = json.dumps(content).encode()
