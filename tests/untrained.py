@@ -6,6 +6,7 @@ import sys
 from unittest import mock
 
 import keras
+import numpy as np
 
 from ram_tf import experiment
 from ram_tf.files import write_json
@@ -76,6 +77,9 @@ def write_run(folder, kind, dtype="float32"):
     config = experiment.phase_config(config, experiment.last_phase(config))
     keras.utils.set_random_seed(0)
     network = experiment.build_network(config, image_shape, NUM_CLASSES)
+    draw = np.random.default_rng(0)
+    for variable in network.trainable_variables:  # Far from saying the same of all.
+        variable.assign_add(0.3 * draw.standard_normal(variable.shape, "float32"))
     best = folder / "checkpoints" / "best"
     best.mkdir(parents=True)
     network.save_weights(best / WEIGHTS)
