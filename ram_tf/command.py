@@ -246,8 +246,8 @@ def _parse(argv):
 def _set_to_none(flag):
     """Gives the keys that were overridden with `None` that value, or refuses it.
 
-    A tuple's parser makes `(None,)` of it. A key may be `None` if its file says so, by
-    a placeholder or a reference; any other takes it too, and loses its type.
+    A tuple's parser makes `(None,)` of it. A key that its file declares with a
+    placeholder or a reference may be `None` and keeps its type; any other loses it.
     """
     for key, value in config_flags.get_override_values(flag).items():
         if value not in (None, (None,)):
