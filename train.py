@@ -27,6 +27,9 @@ CONFIG = config_flags.DEFINE_config_file("config", None, "Python file of the con
 flags.DEFINE_string("workdir", None, "Folder of the run; default runs/<config name>.")
 flags.DEFINE_alias("logfolder", "workdir")
 flags.DEFINE_bool("overwrite", False, "Delete what is in the workdir, start anew.")
+flags.DEFINE_bool(
+    "accept_changed_data", False, "Go on over other images than the run began with."
+)
 flags.DEFINE_string("training_phase", "all", "Phase to train, or all in their order.")
 for kind, name, description in (
     (flags.FloatParser(), "lr", "Learning rate of the phase."),
@@ -140,6 +143,7 @@ def main(arguments):
         phase=FLAGS.training_phase,
         overwrite=FLAGS.overwrite,
         started=command.STARTED,
+        accept_changed_data=FLAGS.accept_changed_data,
     )
 
 

@@ -157,7 +157,7 @@ def measure_stopping(
     restored = trained.restore(workdir)
     network, policy = restored.network, restored.pick()
     num_glimpses = restored.config.train.num_glimpses
-    dataset = experiment.load_data(restored.config, datapath)
+    dataset = trained.load_data(restored, datapath, report)
     images, _ = dataset.some("test", batch_size)
     images = tf.constant(images)
     xla = restored.config.runtime.xla

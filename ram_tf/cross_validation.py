@@ -61,7 +61,7 @@ def run(config, workdir, *, num_folds=5, control="center", mc_samples=1, report=
             )
             if status:
                 return status
-            right[name].append(_right(folder / name, mc_samples))
+            right[name].append(_right(folder / name, mc_samples, report))
             keras.backend.clear_session()
     right = {name: np.concatenate(parts) for name, parts in right.items()}
     difference = right["learned"] - right[control]
@@ -92,7 +92,7 @@ def run(config, workdir, *, num_folds=5, control="center", mc_samples=1, report=
     return 0
 
 
-def _right(workdir, mc_samples):
+def _right(workdir, mc_samples, report):
     """Whether each test picture was classified correctly after the last glimpse."""
     restored = trained.restore(workdir)
     config = restored.config
@@ -103,5 +103,6 @@ def _right(workdir, mc_samples):
         mc_samples=mc_samples,
         xla=config.runtime.xla,
     )
-    batches = experiment.load_data(config).eval_batches("test", config.eval.batch_size)
+    dataset = trained.load_data(restored, report=report)
+    batches = dataset.eval_batches("test", config.eval.batch_size)
     return evaluator.measure(batches)["correct"][:, -1].astype(float)

@@ -5,6 +5,7 @@ import copy
 import dataclasses
 import fcntl
 import functools
+import hashlib
 import json
 import operator
 import pathlib
@@ -24,6 +25,7 @@ from ml_collections import config_dict
 from ram_tf import (
     data,
     evaluation,
+    past_configs,
     policies,
     pretrained,
     random,
@@ -85,6 +87,7 @@ def run(
     overwrite=False,
     started=None,
     tested_on="test",
+    accept_changed_data=False,
     report=print,
 ):
     """Trains, resumes or reports an experiment.
@@ -100,6 +103,8 @@ def run(
         overwrite: Boolean. Delete what is in `workdir` and start anew.
         started: `time.time()` at the start of the command, or `None`: now.
         tested_on: `"test"`, or `"validation"` where several runs are compared.
+        accept_changed_data: Boolean. Go on over other images than those that a run
+            began with, which may move between training and test.
         report: Function of one line of text.
 
     Returns:
@@ -111,6 +116,7 @@ def run(
     chosen = family.phases if phase == "all" else [family.phase(phase)]
     chief = is_chief(config.runtime.strategy)
     report = report if chief else _say_nothing
+    config = past_configs.complete(config, "the config", report)
     with contextlib.ExitStack() as stack:
         stack.enter_context(all_workers(config.runtime.strategy))
         # Before the lock: the others learn that the chief was refused once they met.
@@ -129,25 +135,27 @@ def run(
             _check_phase(configs[each.name], each)
             _check_batches(configs[each.name], strategy)
             if chief and not overwrite:
-                _claim(folders[each.name], configs[each.name])
+                _claim(folders[each.name], configs[each.name], report)
         if overwrite:
             _check_later_phases(workdir, family, chosen)
         dataset = load_data(config)
         for each in chosen:
             dataset.steps_per_epoch(configs[each.name].train.batch_size)
+        if chief:
+            kept = {phase_folder(workdir, each, family) for each in family.phases}
+            kept -= set(folders.values()) if overwrite else set()
+            to_train = _to_train(folders, configs, overwrite, until_epoch)
+            stay = _check_data(dataset, kept, to_train, accept_changed_data, report)
         wait_for_all(strategy)
-        if chief and overwrite:
-            for each in chosen:
-                _delete_run(folders[each.name])
-                _claim(folders[each.name], configs[each.name])
-        elif chief:
+        if chief:
+            _begin(folders, configs, overwrite, stay)
             _reopen(folders, configs, until_epoch, report)
         first_step = FirstStep(started, report)
         for each in chosen:
             folder = folders[each.name]
             # What another worker writes is there once all are here.
             wait_for_all(strategy)
-            if not (folder / "results.json").exists():
+            if not _is_finished(folder):
                 weights = _find_weights(configs[each.name], each, folder)
                 status = _train_phase(
                     configs[each.name],
@@ -220,11 +228,25 @@ def phase_folder(workdir, phase, family):
 
 def read_run(folder):
     """Reads what a run was of: its config, class names, and the shape of its images."""
-    config, dataset = (
-        _read_json(folder / name) for name in ("config.json", "dataset.json")
-    )
-    class_names, image_shape = dataset["class_names"], dataset["image_shape"]
-    return ml_collections.ConfigDict(config), tuple(class_names), tuple(image_shape)
+    path = folder / "config.json"
+    config = past_configs.complete(_read_json(path), path, _warn)
+    past_configs.check_complete(config, path)
+    dataset = read_dataset(folder)
+    return config, tuple(dataset["class_names"]), tuple(dataset["image_shape"])
+
+
+def read_dataset(folder):
+    """Reads what a run keeps of its data, `describe_data`; older ones keep less."""
+    return _read_json(folder / "dataset.json")
+
+
+def describe_data(dataset):
+    """What a run keeps of its data."""
+    return {
+        "class_names": dataset.class_names,
+        "image_shape": dataset.image_shape,
+        "fingerprint": dataset.fingerprint,
+    }
 
 
 def load_data(config, datapath=None):
@@ -341,6 +363,14 @@ def setup_runtime(runtime):
         tf.config.experimental.enable_op_determinism()
 
 
+def _phase_seed(seed, phase):
+    """The seed of the weights that a phase does not take over: each phase its own."""
+    if phase.starts_from is None:
+        return seed
+    digest = hashlib.sha256(f"{seed} {phase.name}".encode()).digest()
+    return int.from_bytes(digest[:4], "big")
+
+
 def _is_shared(network):
     """Whether replicas exchange statistics inside a step, which XLA cannot compile."""
     several = tf.distribute.get_strategy().num_replicas_in_sync > 1
@@ -426,13 +456,12 @@ def _train_phase(
     """
     chief = is_chief(config.runtime.strategy)
     if chief:
-        write_json(
-            folder / "dataset.json",
-            {"class_names": dataset.class_names, "image_shape": dataset.image_shape},
-        )
+        write_json(folder / "dataset.json", describe_data(dataset))
     train = config.train
     steps_per_epoch = dataset.steps_per_epoch(train.batch_size)
     steps_per_epoch = train.steps_per_epoch or steps_per_epoch
+    # Whatever the process did before, other phases above all.
+    keras.utils.set_random_seed(_phase_seed(config.runtime.seed, phase))
     with strategy.scope():
         network = build_network(config, dataset.image_shape, dataset.num_classes)
         trainer = build_trainer(config, phase, network)
@@ -607,20 +636,29 @@ def _final_test(config, network, everything, dataset, folder, split):
     }
 
 
-def describe_environment():
-    """Returns versions, machine and commit, as far as they can be known."""
+def describe_environment(source=pathlib.Path(__file__).parent):
+    """Returns versions, machine and commit, as far as they can be known.
+
+    `dirty` says whether a file that git knows was changed since the commit.
+
+    Args:
+        source: Folder of the code.
+    """
+
+    def ask(*words):
+        asked = subprocess.run(
+            ["git", *words], capture_output=True, text=True, check=True, cwd=source
+        )
+        return asked.stdout.strip()
+
     try:
-        commit = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"],
-            capture_output=True,
-            text=True,
-            check=True,
-            cwd=pathlib.Path(__file__).parent,
-        ).stdout.strip()
+        commit = ask("rev-parse", "--short", "HEAD")
+        dirty = bool(ask("status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.CalledProcessError):
-        commit = None
+        commit = dirty = None
     return {
         "commit": commit,
+        "dirty": dirty,
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "python": platform.python_version(),
@@ -795,22 +833,128 @@ def _locked(workdir):
         yield
 
 
-def _claim(workdir, config):
-    """Writes the effective config; refuses to go on with a run of another one."""
-    content = json.loads(config.to_json())
+def _claim(workdir, config, report):
+    """Refuses to go on with a run of another config; a new run's is written."""
     path = workdir / "config.json"
-    if any(workdir.glob("checkpoints/*")) and path.exists():
-        tested = (workdir / "results.json").exists()
-        allowed = _PLACES if tested else (*_PLACES, *_TEST_ONLY)
-        old = json.loads(path.read_text())
-        differing = sorted(_differences(old, content, allowed))
-        if differing:
-            raise InputError(
-                f"{workdir} holds a run of another config; differing: "
-                f"{'; '.join(differing)}. Use another --workdir, or --overwrite to "
-                "delete it and start anew."
+    if not _is_begun(workdir):
+        _write_config(workdir, config)
+        return
+    allowed = _PLACES if _is_finished(workdir) else (*_PLACES, *_TEST_ONLY)
+    old = past_configs.complete(_read_json(path), path, report)
+    old, new = (json.loads(each.to_json()) for each in (old, config))
+    differing = sorted(_differences(old, new, allowed))
+    if differing:
+        raise InputError(
+            f"{workdir} holds a run of another config; differing: "
+            f"{'; '.join(differing)}. Use another --workdir, or --overwrite to "
+            "delete it and start anew."
+        )
+
+
+def _write_config(workdir, config):
+    write_json(workdir / "config.json", json.loads(config.to_json()))
+
+
+def _is_begun(workdir):
+    return any(workdir.glob("checkpoints/*")) and (workdir / "config.json").exists()
+
+
+def _is_finished(workdir):
+    return (workdir / "results.json").exists()
+
+
+def check_classes(class_names, image_shape, dataset):
+    """Refuses classes or sizes that a model was not trained on.
+
+    A label is a number: of other classes it would be counted as another one.
+    """
+    own = tuple(class_names), tuple(image_shape)
+    found = tuple(dataset.class_names), tuple(dataset.image_shape)
+    if found != own:
+        raise InputError(
+            f"these data have {_describe_classes(*found)}, the model was trained on "
+            f"{_describe_classes(*own)}: give a --datapath with the same ones."
+        )
+
+
+def _describe_classes(class_names, image_shape, longest=10):
+    names = ", ".join(class_names[:longest])
+    more = ", ..." if len(class_names) > longest else ""
+    shape = "x".join(map(str, image_shape))
+    return f"{len(class_names)} classes ({names}{more}) in images of {shape}"
+
+
+def _begin(folders, configs, overwrite, stay):
+    """Writes the configs of phases, by name, into their folders, but for some."""
+    for name, folder in folders.items():
+        if overwrite:
+            _delete_run(folder)
+        for known in (*_WRITTEN, "checkpoints/seconds.json"):
+            for aside in folder.glob(f"{known}.*.writing"):  # By a killed process.
+                aside.unlink()
+        if folder not in stay:
+            _write_config(folder, configs[name])
+
+
+def _to_train(folders, configs, overwrite, until_epoch):
+    """The folders of phases, by name, in which something is left to be trained."""
+    left = set()
+    for name, folder in folders.items():
+        ended_before = _ended_before(folder, _last_epoch(configs[name], until_epoch))
+        if overwrite or not _is_finished(folder) or ended_before is not None:
+            left.add(folder)
+    return left
+
+
+def _ended_before(folder, last):
+    """The epoch after which a finished phase ended, if it was before `last`."""
+    if not _is_finished(folder):
+        return None
+    ended = _read_json(folder / "results.json").get("until_epoch", last)
+    return ended if ended < last else None
+
+
+def _check_data(dataset, kept, to_train, accept, report):
+    """Refuses to train over other data than those of the runs that are there.
+
+    Other images move between training and test, and what was learned from is tested.
+
+    Args:
+        dataset: A `Dataset`.
+        kept: Set of the folders of phases that may have a run, which is kept.
+        to_train: Set of the folders of phases that will be trained.
+        accept: Boolean. Whether other images will do; other classes never do.
+        report: Function of one line of text.
+
+    Returns:
+        Those of `kept` whose finished run was over other data.
+    """
+    changed = []
+    for folder in sorted(filter(_is_begun, kept)):
+        was = read_dataset(folder)
+        if to_train:
+            check_classes(was["class_names"], was["image_shape"], dataset)
+        before = was.get("fingerprint")
+        if before is None and folder in to_train:
+            report(
+                f"{folder} keeps no fingerprint of its data: that of these is taken, "
+                f"{dataset.fingerprint}"
             )
-    write_json(path, content)
+        if before in (None, dataset.fingerprint):
+            continue
+        changed.append(folder)
+        what = (
+            f"the data have changed since {folder} began: {before} then, "
+            f"{dataset.fingerprint} now"
+        )
+        if to_train and not accept:
+            raise InputError(
+                f"{what}. Images may have moved between training and test: give back "
+                "the data as they were, or go on with these by --accept_changed_data, "
+                "or start anew with --overwrite."
+            )
+        report(f"{what}; {'accepted' if to_train else 'nothing of it is rewritten'}")
+    return [folder for folder in changed if folder not in to_train]
 
 
 def _last_epoch(config, until_epoch):
@@ -821,12 +965,11 @@ def _last_epoch(config, until_epoch):
 def _reopen(folders, configs, until_epoch, report):
     """Takes back the results of phases that ended earlier than is asked for now."""
     for name, folder in folders.items():
-        path, last = folder / "results.json", _last_epoch(configs[name], until_epoch)
-        if path.exists():
-            before = _read_json(path).get("until_epoch", last)
-            if before < last:
-                report(f"{folder} ended after epoch {before} and goes on to {last}")
-                path.unlink()
+        last = _last_epoch(configs[name], until_epoch)
+        before = _ended_before(folder, last)
+        if before is not None:
+            report(f"{folder} ended after epoch {before} and goes on to {last}")
+            (folder / "results.json").unlink()
 
 
 def _read_json(path):

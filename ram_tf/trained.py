@@ -36,6 +36,7 @@ class Trained:
         class_names: Tuple of strings.
         image_shape: Tuple `(height, width, channels)`.
         checkpoint: Path of the checkpoint folder.
+        fingerprint: That of the data it was trained on, or `None`: not known.
     """
 
     config: Any
@@ -44,6 +45,7 @@ class Trained:
     class_names: tuple
     image_shape: tuple
     checkpoint: pathlib.Path
+    fingerprint: str | None = None
 
     def pick(self, name=None):
         """Returns a policy by name, the one that the family shows if `None`."""
@@ -78,7 +80,15 @@ def restore(workdir, checkpoint="best", dtype=None):
         policies = experiment.build_policies(config)
     load_weights(network, path)
     network = experiment.last_phase(config).view(network)
-    return Trained(config, network, policies, class_names, image_shape, path)
+    return Trained(
+        config,
+        network,
+        policies,
+        class_names,
+        image_shape,
+        path,
+        experiment.read_dataset(workdir).get("fingerprint"),
+    )
 
 
 @contextlib.contextmanager
@@ -162,7 +172,7 @@ def evaluate(
     trained = restore(workdir, checkpoint)
     config = trained.config
     chosen = experiment.pick_policies(trained.policies, chosen)
-    dataset = _load_data(trained, datapath)
+    dataset = load_data(trained, datapath, report)
     batches = dataset.eval_batches(split, config.eval.batch_size, max_examples)
     numbers = num_glimpses or [config.train.num_glimpses]
     runs = {
@@ -274,7 +284,7 @@ def draw(
             pixels = np.stack([read_image(path, trained) for path in images])
             labels = None
         else:
-            dataset = _load_data(trained, datapath)
+            dataset = load_data(trained, datapath, report)
             pixels, labels = dataset.some("test", num_images)
         recording = visualization.record(
             trained.network,
@@ -298,27 +308,22 @@ def read_image(path, trained):
     return data.decode_image(content, str(path), (height, width), channels)
 
 
-def _load_data(trained, datapath):
-    """The data that a run is of; refuses classes or sizes that it was not trained on.
+def load_data(trained, datapath=None, report=print):
+    """Loads data to use a trained model on: those of its run if `datapath` is `None`.
 
-    A label is a number: of other classes it would be counted as another one.
+    Says so where the images are others than those of the run.
+
+    Raises:
+        InputError: If their classes or sizes are others.
     """
     dataset = experiment.load_data(trained.config, datapath)
-    own = trained.class_names, trained.image_shape
-    found = tuple(dataset.class_names), tuple(dataset.image_shape)
-    if found != own:
-        raise InputError(
-            f"these data have {_describe(*found)}, the model was trained on "
-            f"{_describe(*own)}: give a --datapath with the same ones."
+    experiment.check_classes(trained.class_names, trained.image_shape, dataset)
+    if trained.fingerprint not in (None, dataset.fingerprint):
+        report(
+            f"warning: these data ({dataset.fingerprint}) are not those of the run "
+            f"({trained.fingerprint}): it may have learned from what is tested here."
         )
     return dataset
-
-
-def _describe(class_names, image_shape, longest=10):
-    names = ", ".join(class_names[:longest])
-    more = ", ..." if len(class_names) > longest else ""
-    shape = "x".join(map(str, image_shape))
-    return f"{len(class_names)} classes ({names}{more}) in images of {shape}"
 
 
 def _check_picture_name(path, known=None):

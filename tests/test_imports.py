@@ -30,8 +30,9 @@ ALLOWED = {
     "serving": ("errors", "files", "pixels", "data", "metrics", "visualization"),
     "backend": ("errors",),
     "command": ("errors", "backend"),
+    "past_configs": ("errors",),
 }
-MAY_SEE_A_CONFIG = {"experiment", "trained", "tuning", "command"}
+MAY_SEE_A_CONFIG = {"experiment", "past_configs", "trained", "tuning", "command"}
 
 
 def imported(path):

@@ -1,6 +1,7 @@
 """The files of a folder or an archive, listed and read without extracting anything."""
 
 import dataclasses
+import functools
 import lzma
 import os
 import pathlib
@@ -27,11 +28,13 @@ class File:
         content: Function that returns its bytes.
         position: Integer, its place: reading a compressed archive in this order is
             fastest.
+        size: Function that returns how many bytes it has.
     """
 
     parts: tuple[str, ...]
     content: Callable[[], bytes]
     position: int
+    size: Callable[[], int]
 
     @property
     def name(self):
@@ -101,8 +104,9 @@ def _list_directory(root):
         parts = pathlib.Path(folder).relative_to(root).parts
         folders |= {(*parts, name) for name in names}
         for name in filenames:
-            read = pathlib.Path(folder, name).read_bytes
-            files.append(File((*parts, name), read, len(files)))
+            path = pathlib.Path(folder, name)
+            size = functools.partial(os.path.getsize, path)
+            files.append(File((*parts, name), path.read_bytes, len(files), size))
     return files, folders
 
 
@@ -117,7 +121,8 @@ def _list_tar(archive):
             def read(member=member):
                 return archive.extractfile(member).read()
 
-            files.append(File(parts, read, len(files)))
+            size = functools.partial(getattr, member, "size")
+            files.append(File(parts, read, len(files), size))
     return files, folders - {()}
 
 
@@ -132,7 +137,8 @@ def _list_zip(archive):
             def read(info=info):
                 return archive.read(info)
 
-            files.append(File(parts, read, len(files)))
+            size = functools.partial(getattr, info, "file_size")
+            files.append(File(parts, read, len(files), size))
     return files, folders - {()}
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import hashlib
 from typing import NamedTuple
 
 import numpy as np
@@ -167,6 +168,8 @@ class Dataset:
         class_names: Tuple of strings; label k is `class_names[k]`.
         background: Float in [0, 1], the brightness around what an image shows, black
             or white; `None` of photographs, which have none.
+        fingerprint: String that other images would change: their count and a digest.
+            What the source has not said is made of the splits' sizes and labels.
     """
 
     name: str
@@ -175,6 +178,7 @@ class Dataset:
     test: Split
     class_names: tuple[str, ...]
     background: float | None = None
+    fingerprint: str | None = None
 
     def __post_init__(self):
         for name in ("train", "validation", "test"):
@@ -190,6 +194,11 @@ class Dataset:
                     f"The splits of {self.name} must have images of one shape. "
                     f"Received: train {self.image_shape}, {name} {split.image_shape}."
                 )
+        if self.fingerprint is None:
+            splits = (self.train, self.validation, self.test)
+            labels = [split.labels.astype("<i8").tobytes() for split in splits]
+            made = make_fingerprint(sum(map(len, splits)), labels)
+            object.__setattr__(self, "fingerprint", made)
 
     @property
     def image_shape(self):
@@ -306,6 +315,14 @@ class Dataset:
                 f"There is no split {name!r}. Use train, validation or test."
             )
         return getattr(self, name)
+
+
+def make_fingerprint(count, parts):
+    """Says in few characters what data are: their count, a digest of some bytes."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(b"%d " % len(part) + part)
+    return f"{count:,} images, {digest.hexdigest()[:16]}"
 
 
 def choose_validation(num_examples, fraction, seed):

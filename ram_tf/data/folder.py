@@ -11,7 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from ram_tf.data.archive import list_files
-from ram_tf.data.dataset import Dataset, Split, choose_validation
+from ram_tf.data.dataset import (
+    Dataset,
+    Split,
+    choose_validation,
+    make_fingerprint,
+)
 from ram_tf.data.photographs import Photographs
 from ram_tf.data.transforms import HorizontalFlip, size_pair
 from ram_tf.errors import InputError
@@ -115,6 +120,8 @@ def folder(
         groups = _split(groups, hold_out, split_seed, validation_fraction, seed)
         any_size = square is not None
         images = _decode_all(groups, image_size, any_size, channels, max_gigabytes)
+        entries = [entry for examples in groups.values() for entry, _ in examples]
+        fingerprint = _fingerprint(entries)
     if any_size:
         images = {
             split: Photographs(of_split, square, split == "train", smallest_square)
@@ -124,6 +131,7 @@ def folder(
     return Dataset(
         name="folder",
         class_names=class_names,
+        fingerprint=fingerprint,
         **{
             split: Split(
                 images[split],
@@ -175,6 +183,16 @@ def _group(datapath, entries, folders):
             "Every class needs a folder in train/."
         )
     return groups, tuple(class_names)
+
+
+def _fingerprint(entries):
+    """Of the images' names below what is around all of them, and of their sizes."""
+    around = len(os.path.commonprefix([entry.parts[:-1] for entry in entries]))
+    listed = [
+        os.fsencode(f"{'/'.join(entry.parts[around:])} {entry.size()}")
+        for entry in entries
+    ]
+    return make_fingerprint(len(entries), sorted(listed))
 
 
 def _check_no_empty(datapath, images, folders, level):

@@ -19,10 +19,12 @@ import tensorflow as tf
 
 from ram_tf import metrics
 from ram_tf.errors import InputError
-from ram_tf.files import flush
+from ram_tf.files import flush, write_json
 
 FORMAT_VERSION = 1
 WEIGHTS, OPTIMIZER, STATE = "model.weights.h5", "optimizer.h5", "state.json"
+# How long training took, beside the checkpoints, and how often it is written at least.
+SECONDS, EVERY_SECONDS = "seconds.json", 10.0
 
 
 class DamagedCheckpoint(InputError):
@@ -166,7 +168,8 @@ class Checkpointing(keras.callbacks.Callback):
     Attributes:
         history: List of the logs of all finished epochs.
         best: `{"epoch", "monitor", "value"}` of the best epoch, or `None`.
-        seconds: Seconds of training before this process.
+        seconds: Seconds that processes before this one spent on training, what was
+            done again since a checkpoint included.
 
     Args:
         folder: The `checkpoints` folder.
@@ -201,15 +204,15 @@ class Checkpointing(keras.callbacks.Callback):
         self.history = []
         self.best = None
         self.seconds = 0.0
-        self._started = None
+        self._started = self._noted = None
 
     def on_train_begin(self, logs=None):
-        self._started = time.monotonic()
+        self._started = self._noted = time.monotonic()
         path, state = find_checkpoint(self.folder / "last", self.report)
         if path is None:
             return
         self.history, self.best = state["history"], state["best"]
-        self.seconds = state["seconds"]
+        self.seconds = max(state["seconds"], _read_seconds(self.folder / SECONDS))
         for epoch, epoch_logs in enumerate(self.history):
             for callback in self.replayed:
                 callback.on_epoch_end(epoch, dict(epoch_logs))
@@ -224,11 +227,17 @@ class Checkpointing(keras.callbacks.Callback):
             f"{state['step'] / self.steps_per_epoch:.2f}), {path}"
         )
 
+    def total_seconds(self):
+        """Seconds that all processes spent on training, this one included."""
+        return self.seconds + time.monotonic() - self._started
+
     def on_train_batch_end(self, batch, logs=None):
         if batch + 1 == self.steps_per_epoch:
             return  # The end of the epoch saves, after everything else has run.
         if self.model.step % self.every_steps == 0 or self.model.stop_training:
             self._save("last")
+        elif time.monotonic() - self._noted >= EVERY_SECONDS:
+            self._note_seconds()
 
     def on_epoch_end(self, epoch, logs=None):
         logs = {name: float(value) for name, value in (logs or {}).items()}
@@ -263,7 +272,7 @@ class Checkpointing(keras.callbacks.Callback):
             "step": trainer.step,
             "history": self.history,
             "best": self.best,
-            "seconds": self.seconds + time.monotonic() - self._started,
+            "seconds": self.total_seconds(),
             # Read by every worker: what each of them counted is summed here.
             "metrics": [_read(value).item() for value in trainer.metrics_variables],
         }
@@ -271,6 +280,21 @@ class Checkpointing(keras.callbacks.Callback):
             save_checkpoint(
                 self.folder / name, trainer.network, trainer.optimizer, state
             )
+            self._note_seconds()
+
+    def _note_seconds(self):
+        """Keeps what a process that is killed before its next checkpoint spent."""
+        self._noted = time.monotonic()
+        if self.writes and (self.folder / "last").exists():
+            write_json(self.folder / SECONDS, self.total_seconds())
+
+
+def _read_seconds(path):
+    """What was noted of the time that training took, 0 if nothing was."""
+    try:
+        return float(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return 0.0
 
 
 def _target(folder):

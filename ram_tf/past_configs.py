@@ -1,0 +1,131 @@
+"""Configs written before a key existed, or while one did that is gone.
+
+Whoever adds a key that every config of a family or a data set has writes it down here,
+with the value that does what was done without it; whoever removes one, the value that
+does what is done now.
+"""
+
+import copy
+import functools
+import operator
+
+import ml_collections
+
+from ram_tf.errors import InputError
+
+_RAM = {
+    "model.location.mean_scale": 1.0,
+    "phases.train.returns": "right",
+    "policy.kind": "gaussian",
+    "policy.count_last_action": False,
+    "eval.policies": ("learned", "mean", "random", "center"),
+}
+# Of a family or a data set: what it does where the config does not have the key.
+ADDED = {
+    "active_ram": {**_RAM, "phases.train.weights.early_classification": 0.0},
+    "fine_grained": {"model.backbone.norm_momentum": 0.99},
+    "open_set_ram": {**_RAM, "phases.train.returns": "right_and_not_false_alarm"},
+    "pham": {
+        "model.channel_variance": False,
+        "model.imagined_steps": None,
+        "policy.feature_noise": False,
+    },
+    "ram": _RAM,
+    "folder": {
+        "data.flip": False,
+        "data.fold": 0,
+        "data.num_folds": None,
+        "data.smallest_square": 1.0,
+        "data.square": None,
+    },
+    "stanford_dogs": {"data.smallest_square": 1.0},
+}
+# What is done now, where a config still has the key.
+REMOVED = {
+    "phases.pretrain.mc_samples": 1,
+    "phases.pretrain.num_glimpses": 1,
+    "train.count_last_action": False,
+}
+# What is read of every run that is restored.
+NEEDED = (
+    "family",
+    "data.name",
+    "data.datapath",
+    "model",
+    "policy",
+    "phases",
+    "train.num_glimpses",
+    "eval.batch_size",
+    "eval.mc_samples",
+    "runtime.mixed_precision",
+    "runtime.xla",
+)
+
+
+def complete(config, where, report=print):
+    """Returns a config as it would be written today, and says what that took.
+
+    Args:
+        config: `ConfigDict` or dictionary, of any age.
+        where: What it is, to name it.
+        report: Function of one line of text.
+
+    Returns:
+        `ConfigDict`, a copy.
+
+    Raises:
+        InputError: If it has a key that is gone, with another value than what is done
+            now.
+    """
+    config = copy.deepcopy(config)
+    if isinstance(config, dict):
+        config = ml_collections.ConfigDict(config)
+    kinds = [config.get("family"), config.get("data", {}).get("name")]
+    added, removed = [], []
+    with config.unlocked():
+        for kind in kinds:
+            for key, value in ADDED.get(kind, {}).items():
+                section, name = _find(config, key)
+                if section is not None and name not in section:
+                    section[name] = value
+                    added.append(f"{key}={value!r}")
+        for key, value in REMOVED.items():
+            section, name = _find(config, key)
+            if section is None or name not in section:
+                continue
+            if section[name] != value:
+                raise InputError(
+                    f"{where} has {key}={section[name]!r}, a key that is gone: what is "
+                    f"done now was {value!r}. Remove it, or use an older version."
+                )
+            del section[name]
+            removed.append(f"{key}={value!r}")
+    done = [("added", added), ("passed over", removed)]
+    done = [f"{verb} {', '.join(keys)}" for verb, keys in done if keys]
+    if done:
+        report(f"{where} was written by another version: {'; '.join(done)}")
+    return config
+
+
+def check_complete(config, where):
+    """Raises an `InputError` that names what a run's config lacks to be restored."""
+    lacking = []
+    for key in NEEDED:
+        section, name = _find(config, key)
+        if section is None or name not in section:
+            lacking.append(key)
+    if lacking:
+        raise InputError(
+            f"{where} lacks {', '.join(lacking)}: --workdir takes a folder that "
+            "train.py wrote, with its config as it was written."
+        )
+
+
+def _find(config, key):
+    """The section of a dotted key, `None` if it is not there, and its last part."""
+    *sections, name = key.split(".")
+    try:
+        section = functools.reduce(operator.getitem, sections, config)
+    except (KeyError, TypeError):
+        return None, name
+    return (section if isinstance(section, ml_collections.ConfigDict) else None), name
