@@ -115,21 +115,12 @@ class Command:
     """A started process of a script.
 
     Args:
-        script: Path from the root of the repository.
-        arguments: What follows it on the command line.
-        environment: Variables to set beside those of this process, or `None`.
+        process: A `subprocess.Popen`, or what is like one.
     """
 
-    def __init__(self, script, *arguments, environment=None):
-        self.process = subprocess.Popen(
-            [sys.executable, script, *map(str, arguments)],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**_environment(), **(environment or {})},
-        )
-        self.pid = self.process.pid
+    def __init__(self, process):
+        self.process = process
+        self.pid = process.pid
 
     def wait_for(self, condition, timeout=120):
         """Polls until `condition()` holds; fails if the process ends before."""
@@ -156,8 +147,40 @@ class Command:
         return Result(self.process.returncode, out, err)
 
 
+class Forked:
+    """A process that a `Server` forked, as a `subprocess.Popen`."""
+
+    def __init__(self, server, *request):
+        self.server = server
+        self.pid = server.ask("start", *request)
+        self.returncode = None
+        self.written = None
+
+    def poll(self):
+        if self.returncode is None:
+            ended = self.server.ask("poll", self.pid)
+            if ended is not None:
+                self.returncode, *self.written = ended
+        return self.returncode
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self, timeout):
+        deadline = time.monotonic() + timeout
+        while self.poll() is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
+            time.sleep(0.005)
+        return self.written
+
+
 class Server:
-    """Runs commands by `server.py`, which imports TensorFlow once for all of them."""
+    """Forks commands off `server.py`, which imports TensorFlow once for all of them."""
 
     def __init__(self):
         self.process = subprocess.Popen(
@@ -171,10 +194,13 @@ class Server:
             env={**_environment(), "TF_CPP_MIN_LOG_LEVEL": "3"},
         )
 
-    def run(self, script, *arguments):
-        json.dump([script, [str(word) for word in arguments]], self.process.stdin)
-        print(file=self.process.stdin, flush=True)
-        return Result(*json.loads(self.process.stdout.readline()))
+    def start(self, script, *arguments, environment=None):
+        words = [str(word) for word in arguments]
+        return Command(Forked(self, str(script), words, environment or {}))
+
+    def ask(self, *request):
+        print(json.dumps(request), file=self.process.stdin, flush=True)
+        return json.loads(self.process.stdout.readline())
 
 
 def _environment():
@@ -186,16 +212,39 @@ def _environment():
 @pytest.fixture(scope="session")
 def start():
     """Returns a function that starts a fresh process and gives its `Command`."""
-    return Command
+
+    def start_fresh(script, *arguments):
+        return Command(
+            subprocess.Popen(
+                [sys.executable, script, *map(str, arguments)],
+                cwd=ROOT,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=_environment(),
+            )
+        )
+
+    return start_fresh
 
 
 @pytest.fixture(scope="session")
-def run():
-    """Returns a function that runs a script to its end and gives its `Result`."""
+def fork():
+    """As `start`, without the seconds of an import; takes environment variables too."""
     server = Server()
-    yield server.run
+    yield server.start
     server.process.stdin.close()
     server.process.wait()
+
+
+@pytest.fixture(scope="session")
+def run(fork):
+    """Returns a function that runs a script to its end and gives its `Result`."""
+
+    def run_to_its_end(*words):
+        return fork(*words).finish()
+
+    return run_to_its_end
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,9 @@
 """Runs scripts in forked processes, so that TensorFlow is imported only once.
 
-Reads a line of JSON for each command, `[script, arguments]`, and answers with a line,
-`[status, out, err]`. Forking is safe because nothing here has touched a
-device yet; each command is a process of its own.
+Reads a line of JSON for each request and answers with a line: `["start", script,
+arguments, environment]` with the process id, `["poll", pid]` with `null` while that
+runs, and once with `[status, out, err]`. Forking is safe because nothing here has
+touched a device yet; each command is a process of its own.
 """
 
 import json
@@ -25,34 +26,45 @@ def execute(script, arguments):
     runpy.run_path(script, run_name="__main__")
 
 
-def run(script, arguments):
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        child = os.fork()
-        if not child:
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            os.dup2(out.fileno(), 1)
-            os.dup2(err.fileno(), 2)
-            status = 1
-            try:
-                execute(script, arguments)
-                status = 0
-            except SystemExit as end:
-                status = end.code or 0
-            except BaseException:
-                sys.excepthook(*sys.exc_info())
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(status)
-        _, status = os.waitpid(child, 0)
-        out.seek(0)
-        err.seek(0)
-        return (
-            os.waitstatus_to_exitcode(status),
-            out.read().decode(),
-            err.read().decode(),
-        )
+files = {}  # Process id -> what it writes to.
+
+
+def start(script, arguments, environment):
+    out, err = (tempfile.TemporaryFile() for _ in range(2))  # noqa: SIM115 - in `poll`
+    child = os.fork()
+    if not child:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(out.fileno(), 1)
+        os.dup2(err.fileno(), 2)
+        os.environ.update(environment)
+        status = 1
+        try:
+            execute(script, arguments)
+            status = 0
+        except SystemExit as end:
+            status = end.code or 0
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+    files[child] = out, err
+    return child
+
+
+def poll(child):
+    ended, status = os.waitpid(child, os.WNOHANG)
+    if not ended:
+        return None
+    written = []
+    for file in files.pop(child):
+        with file:
+            file.seek(0)
+            written.append(file.read().decode())
+    return os.waitstatus_to_exitcode(status), *written
 
 
 for line in sys.stdin:
-    print(json.dumps(run(*json.loads(line))), flush=True)
+    name, *arguments = json.loads(line)
+    print(json.dumps({"start": start, "poll": poll}[name](*arguments)), flush=True)

@@ -183,7 +183,7 @@ def kill_in(phase, workdir, command):
 @pytest.mark.slow
 @pytest.mark.parametrize("num_flows", [0, 1])
 def test_phases_killed_in_each_of_them_end_with_the_same_numbers(
-    num_flows, tiny_pham, start, succeed, tmp_path
+    num_flows, tiny_pham, fork, succeed, tmp_path
 ):
     reference, workdir = tmp_path / "reference", tmp_path / "run"
     arguments = (
@@ -195,10 +195,10 @@ def test_phases_killed_in_each_of_them_end_with_the_same_numbers(
     succeed(*arguments, f"--workdir={reference}")
     arguments = (*arguments, f"--workdir={workdir}")
     for phase in PHASES:
-        result = kill_in(phase, workdir, start(*arguments))
+        result = kill_in(phase, workdir, fork(*arguments))
         assert result.status == -signal.SIGKILL
         assert not (workdir / phase / "results.json").exists()
-    result = start(*arguments).finish()
+    result = fork(*arguments).finish()
     assert (result.status, result.err) == (0, "")
     assert "resuming from step 3 " in result.out
     assert_same_phases(workdir, reference)

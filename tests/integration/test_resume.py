@@ -56,12 +56,12 @@ def _truncate(path):
     os.truncate(path, path.stat().st_size // 2)
 
 
-def test_a_killed_run_ends_with_the_same_numbers(tiny_config, trained, start, tmp_path):
+def test_a_killed_run_ends_with_the_same_numbers(tiny_config, trained, fork, tmp_path):
     workdir = tmp_path / "run"
     arguments = ("train.py", f"--config={tiny_config}", f"--workdir={workdir}")
-    result = _kill_after_checkpoint(start(*arguments), workdir)
+    result = _kill_after_checkpoint(fork(*arguments), workdir)
     assert result.status == -signal.SIGKILL
-    result = start(*arguments).finish()
+    result = fork(*arguments).finish()
     assert (result.status, result.err) == (0, "")
     assert "resuming from step " in result.out
     assert_same_run(workdir, trained)
@@ -69,25 +69,25 @@ def test_a_killed_run_ends_with_the_same_numbers(tiny_config, trained, start, tm
 
 @pytest.mark.slow
 def test_a_run_stopped_in_every_way_ends_with_the_same_numbers(
-    tiny_config, trained, start, run, tmp_path
+    tiny_config, trained, fork, run, tmp_path
 ):
     workdir = tmp_path / "run"
     arguments = ("train.py", f"--config={tiny_config}", f"--workdir={workdir}")
     last = workdir / "checkpoints" / "last"
 
     for stop in (_kill_after_checkpoint, _kill_between_epochs):
-        result = stop(start(*arguments), workdir)
+        result = stop(fork(*arguments), workdir)
         assert result.status == -signal.SIGKILL
     assert _step(workdir) == 6
 
     # A damaged checkpoint: the one before it, at step 3, is there.
     _truncate(last / "model.weights.h5")
-    result = _kill_while_writing(start(*arguments), workdir)
+    result = _kill_while_writing(fork(*arguments), workdir)
     assert result.status == -signal.SIGKILL
 
     # A clean stop; while the run holds the workdir, no other may.
     before = _step(workdir)
-    command = start(*arguments).wait_for(lambda: _step(workdir) > before)
+    command = fork(*arguments).wait_for(lambda: _step(workdir) > before)
     command.send(signal.SIGSTOP)
     second = run(*arguments)
     assert_refused("train.py", second)
@@ -99,7 +99,7 @@ def test_a_run_stopped_in_every_way_ends_with_the_same_numbers(
     assert f"stopped at step {_step(workdir)} and saved in {last}" in result.out
 
     _truncate(last / "state.json")
-    result = start(*arguments).wait_for(lambda: _step(workdir)).finish()
+    result = fork(*arguments).wait_for(lambda: _step(workdir)).finish()
     assert (result.status, result.err) == (0, "")
     assert f"checkpoint {last} is damaged" in result.out
     assert f"falling back to {last}.previous" in result.out
@@ -108,12 +108,12 @@ def test_a_run_stopped_in_every_way_ends_with_the_same_numbers(
 
 
 def test_an_interrupt_stops_cleanly_and_overwrite_starts_anew(
-    tiny_config, trained, start, tmp_path
+    tiny_config, trained, fork, tmp_path
 ):
     workdir = tmp_path / "run"
     shutil.copytree(trained, workdir)
     arguments = (f"--config={tiny_config}", f"--workdir={workdir}", "--overwrite")
-    command = start("train.py", *arguments)
+    command = fork("train.py", *arguments)
     command.wait_for(lambda: not (workdir / "results.json").exists())
     command.wait_for(lambda: _step(workdir))
     result = command.send(signal.SIGINT).finish()
@@ -211,7 +211,7 @@ def get_config():
     "stop", [_kill_after_checkpoint, _kill_while_writing, _kill_between_epochs]
 )
 def test_a_plateau_schedule_and_early_stopping_resume_exactly(
-    stop, tiny_config, succeed, start, tmp_path
+    stop, tiny_config, succeed, fork, tmp_path
 ):
     config = tiny_config.with_name("deciding.py")
     config.write_text(DECIDING)
@@ -222,7 +222,7 @@ def test_a_plateau_schedule_and_early_stopping_resume_exactly(
     assert len(read_rows(reference / "metrics.csv")) < 12
     arguments = ("train.py", f"--config={config}", f"--workdir={workdir}")
     for _ in range(3):
-        assert stop(start(*arguments), workdir).status == -signal.SIGKILL
+        assert stop(fork(*arguments), workdir).status == -signal.SIGKILL
     succeed(*arguments)
     assert_same_run(workdir, reference)
 

@@ -7,8 +7,6 @@ import runpy
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 
 import keras
 import pytest
@@ -16,8 +14,8 @@ import pytest
 from ram_tf import experiment, tuning
 from ram_tf.errors import InputError
 from ram_tf.training.checkpointing import save_checkpoint
+from ram_tf.training.loop import NonFiniteLoss
 from tests.integration.conftest import (
-    ROOT,
     assert_same_run,
     assert_same_training,
     read_rows,
@@ -114,9 +112,7 @@ def searched(config, space, first_round, succeed, tmp_path_factory):
     """The folder of that search, gone on with by one trial. Not to be written to."""
     workdir = tmp_path_factory.mktemp("search") / "run"
     shutil.copytree(first_round, workdir)
-    result = succeed(*words(config, space, workdir, "--max_trials=4"))
-    assert f"trial 3 goes on from trial {parent(workdir)}, epoch 1" in result.out
-    assert "resuming from step 7 " in result.out
+    succeed(*words(config, space, workdir, "--max_trials=4"))
     return workdir
 
 
@@ -185,8 +181,10 @@ def test_an_interrupted_trial_goes_on_as_if_nothing_had_happened(
     # Killed before that, in the middle of a copy.
     (workdir / "trials" / "3.writing" / "checkpoints").mkdir(parents=True)
     script.write_text(STOPPED)
-    result = run(str(script), config.parent, config, space, workdir)
+    result = run(script, config.parent, config, space, workdir)
     assert result.status == 128 + signal.SIGTERM, result.err
+    assert f"trial 3 goes on from trial {parent(workdir)}, epoch 1" in result.out
+    assert "resuming from step 7 " in result.out
     assert "the same command goes on" in result.out
     trial = workdir / "trials" / "3"
     assert read_state(trial / "checkpoints" / "last")["step"] == 8
@@ -269,28 +267,7 @@ def test_a_finished_search_is_told_again_and_another_one_refused(
         assert "holds another search" in refuse(*changed)
 
 
-def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(config, run, tmp_path):
-    space = tmp_path / "space.py"
-    space.write_text(
-        "SPACE = {'train.learning_rate': "
-        "lambda hp, name: hp.Choice(name, [1e30, 1e-3])}"
-    )
-    workdir = tmp_path / "search"
-    short = ("--max_trials=2", "--config.train.epochs=1")
-    result = run(*words(config, space, workdir, *short, tuner="grid"))
-    assert result.status == 0, result.err
-    rows = {
-        float(row["train.learning_rate"]): row
-        for row in read_rows(workdir / "trials.csv")
-    }
-    assert "2 trials, 1 failed" in result.out
-    assert math.isnan(float(rows[1e30]["score"]))
-    assert "not finite" in rows[1e30]["message"]
-    assert rows[1e-3]["status"] == "COMPLETED"
-    assert rows[1e-3]["epochs"] == "1"
-
-
-# A phase of several, trained by a double: what matters is what it is told.
+# Trained by a double: what matters is what it is told, and what it says.
 
 
 @pytest.fixture
@@ -302,52 +279,67 @@ def pham(root, monkeypatch):
     return experiment.vary(pham_digits.get_config(), {"train.epochs": 3})
 
 
-RATES = {"train.learning_rate": lambda hp, name: hp.Choice(name, [1e-4, 1e-3, 1e-2])}
+@pytest.fixture
+def told(monkeypatch):
+    """What each trial is told: its config, last epoch, and checkpoint to go on from.
 
-
-def test_a_phase_that_goes_on_keeps_the_start_it_was_given(pham, monkeypatch, tmp_path):
-    pham.train.pretrain_checkpoint = "given"
-    phase = experiment.FAMILIES["pham"].phase("second")
+    The score is the number of the trial, but at a learning rate above 1 it fails.
+    """
     told = []
 
     def train(config, workdir, *, phase, until_epoch, **options):
         folder = workdir / phase
         last = folder / "checkpoints" / "last"
         told.append((config, until_epoch, read_state(last)["step"]))
+        if config.train.learning_rate > 1:
+            raise NonFiniteLoss("the loss was not finite at step 2")
         network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
         for name in ("last", "best"):
             state = {"step": len(told)}
             save_checkpoint(folder / "checkpoints" / name, network, None, state)
-        results = {
-            "best": {"value": len(told)},
-            "epochs": 1,
-            "until_epoch": until_epoch,
-        }
+        best = {"value": len(told)}
+        results = {"best": best, "epochs": 1, "until_epoch": until_epoch}
         (folder / "results.json").write_text(json.dumps(results))
 
     monkeypatch.setattr(experiment, "run", train)
+    return told
+
+
+def rates(*values):
+    return {"train.learning_rate": lambda hp, name: hp.Choice(name, list(values))}
+
+
+def test_a_phase_that_goes_on_keeps_the_start_it_was_given(pham, told, tmp_path):
+    pham.train.pretrain_checkpoint = "given"
+    phase = experiment.FAMILIES["pham"].phase("second")
     lines = []
-    tuning.search(
-        pham,
-        RATES,
-        tmp_path,
-        tuner="hyperband",
-        max_trials=4,
-        phase="second",
-        report=lines.append,
-    )
+    options = {"tuner": "hyperband", "max_trials": 4, "phase": "second"}
+    space = rates(1e-4, 1e-3, 1e-2)
+    tuning.search(pham, space, tmp_path, report=lines.append, **options)
     assert [until for _, until, _ in told] == [1, 1, 1, 3]
     # The third was the best, and the fourth found its checkpoint before it began.
     assert [step for *_, step in told] == [0, 0, 0, 3]
     configs = [experiment.phase_config(config, phase).train for config, *_ in told]
     assert {train.pretrain_checkpoint for train in configs} == {"given"}
     assert {train.epochs for train in configs} == {3}
-    assert configs[3].to_json() == configs[2].to_json()
+    assert configs[3].to_dict() == configs[2].to_dict()
     assert "--training_phase=second trains all epochs" in lines[-1]
     namespace = {}
     exec((tmp_path / "best_config.py").read_text(), namespace)
     best = experiment.phase_config(namespace["get_config"](), phase)
-    assert best.train.to_json() == configs[3].to_json()
+    assert best.train.to_dict() == configs[3].to_dict()
+
+
+def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(pham, told, tmp_path):
+    lines = []
+    options = {"tuner": "grid", "max_trials": 2, "phase": "first"}
+    tuning.search(pham, rates(1e30, 1e-3), tmp_path, report=lines.append, **options)
+    assert len(told) == 2 and "2 trials, 1 failed" in lines
+    failed, completed = read_rows(tmp_path / "trials.csv")
+    assert math.isnan(float(failed["score"])) and failed["epochs"] == ""
+    assert "not finite" in failed["message"]
+    assert any("trial 0 failed: " in line and "not finite" in line for line in lines)
+    assert completed["status"] == "COMPLETED" and completed["epochs"] == "1"
 
 
 @pytest.mark.parametrize(
@@ -363,7 +355,7 @@ def test_a_phase_that_goes_on_keeps_the_start_it_was_given(pham, monkeypatch, tm
 def test_a_search_that_cannot_be_meant_is_refused(pham, tmp_path, space, options, said):
     options = {"phase": "first", **options}
     with pytest.raises(InputError, match=said):
-        tuning.search(pham, RATES | space, tmp_path / "search", **options)
+        tuning.search(pham, rates(1e-3, 1e-2) | space, tmp_path / "search", **options)
     assert not (tmp_path / "search").exists()
 
 
@@ -386,35 +378,29 @@ def test_a_run_that_stopped_early_has_nothing_to_go_on_with(tiny_config, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_chief_and_two_workers_share_a_search(config, space, tmp_path):
+def test_a_chief_and_two_workers_share_a_search(config, space, fork, tmp_path):
     workdir = tmp_path / "search"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    processes = {}
-    for name in ("chief", "tuner0", "tuner1"):
-        processes[name] = subprocess.Popen(
-            [
-                sys.executable,
-                *words(config, space, workdir, "--max_trials=4"),
-            ],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={
-                **os.environ,
+    commands = [
+        fork(
+            *words(config, space, workdir, "--max_trials=6"),
+            environment={
                 "KERASTUNER_TUNER_ID": name,
                 "KERASTUNER_ORACLE_IP": "127.0.0.1",
                 "KERASTUNER_ORACLE_PORT": str(port),
             },
         )
-    said = {name: each.communicate(timeout=300)[0] for name, each in processes.items()}
-    assert [each.returncode for each in processes.values()] == [0, 0, 0], said
+        for name in ("chief", "tuner0", "tuner1")
+    ]
+    results = [command.finish() for command in commands]
+    assert [result.status for result in results] == [0, 0, 0], results
     rows = read_rows(workdir / "trials.csv")
-    assert len(rows) == 4
+    assert len(rows) == 6
     assert {row["status"] for row in rows} == {"COMPLETED"}
-    assert sorted(row["epochs"] for row in rows) == ["1", "1", "1", "3"]
-    for name in ("tuner0", "tuner1"):
-        assert "trial " in said[name], said
-    assert "4 trials, 0 failed" in said["chief"]
+    assert sorted(row["epochs"] for row in rows) == ["1"] * 3 + ["3"] * 3
+    chief, *workers = results
+    assert all("trial " in worker.out for worker in workers), results
+    assert any("goes on from trial" in worker.out for worker in workers), results
+    assert "6 trials, 0 failed" in chief.out

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 
 @contextlib.contextmanager
-def two_of(start, config, workdir):
+def two_of(fork, config, workdir):
     """Starts two workers of one job and gives their `Command`s; leaves none behind."""
     probes = [socket.socket() for _ in range(2)]
     for probe in probes:
@@ -37,7 +37,7 @@ def two_of(start, config, workdir):
         "--epochs=2",
     )
     workers = [
-        start(
+        fork(
             *arguments,
             environment={
                 "TF_CONFIG": json.dumps(
@@ -74,10 +74,10 @@ def assert_same_rows(workdir, reference, tolerance):
 
 
 @pytest.fixture(scope="module")
-def two_workers(tiny_config, start, tmp_path_factory):
+def two_workers(tiny_config, fork, tmp_path_factory):
     """The workdir of a run by two workers, and what they said. Not to be written to."""
     workdir = tmp_path_factory.mktemp("workers") / "run"
-    with two_of(start, tiny_config, workdir) as workers:
+    with two_of(fork, tiny_config, workdir) as workers:
         return workdir, finish(workers)
 
 
@@ -110,17 +110,17 @@ def test_two_workers_end_as_two_replicas_of_one_process(
 
 
 @contextlib.contextmanager
-def two_under_way(start, config, workdir):
+def two_under_way(fork, config, workdir):
     """Two workers, once the first one has saved something."""
-    with two_of(start, config, workdir) as workers:
+    with two_of(fork, config, workdir) as workers:
         last = workdir / "checkpoints" / "last"
         workers[0].wait_for(lambda: read_state(last)["step"] >= 3)
         yield workers
 
 
-def assert_goes_on(start, config, workdir, reference):
+def assert_goes_on(fork, config, workdir, reference):
     """The same commands end with the weights of a run that nothing happened to."""
-    with two_of(start, config, workdir) as workers:
+    with two_of(fork, config, workdir) as workers:
         chief, _ = finish(workers)
     assert "resuming from step" in chief.out
     for name in ("last", "best"):
@@ -134,33 +134,33 @@ def assert_goes_on(start, config, workdir, reference):
 
 
 def test_a_killed_worker_ends_the_job_which_starts_again_where_it_was(
-    two_workers, tiny_config, start, tmp_path
+    two_workers, tiny_config, fork, tmp_path
 ):
     workdir = tmp_path / "run"
     last = workdir / "checkpoints" / "last"
-    with two_under_way(start, tiny_config, workdir) as (chief, other):
+    with two_under_way(fork, tiny_config, workdir) as (chief, other):
         other.send(signal.SIGKILL).finish()
         result = chief.finish()
     assert result.status == 2, result.err
     assert "another worker is gone" in result.err
     assert result.err.count("\n") == 1
     assert 3 <= read_state(last)["step"] < 14
-    assert_goes_on(start, tiny_config, workdir, two_workers[0])
+    assert_goes_on(fork, tiny_config, workdir, two_workers[0])
 
 
 def test_a_signal_to_one_worker_stops_all_of_them_and_saves(
-    two_workers, tiny_config, start, tmp_path
+    two_workers, tiny_config, fork, tmp_path
 ):
     workdir = tmp_path / "run"
     last = workdir / "checkpoints" / "last"
-    with two_under_way(start, tiny_config, workdir) as (chief, other):
+    with two_under_way(fork, tiny_config, workdir) as (chief, other):
         other.send(signal.SIGTERM)
         results = chief.finish(), other.finish()
     statuses = [result.status for result in results]
     assert statuses == [128 + signal.SIGTERM] * 2, results
     assert "the same command goes on" in results[0].out
     assert 3 < read_state(last)["step"] < 14
-    assert_goes_on(start, tiny_config, workdir, two_workers[0])
+    assert_goes_on(fork, tiny_config, workdir, two_workers[0])
 
 
 def test_without_a_cluster_it_says_what_is_missing(tiny_config, refuse, tmp_path):
