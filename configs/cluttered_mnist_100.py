@@ -7,10 +7,10 @@ Command: python train.py --config=configs/cluttered_mnist_100.py --datapath=DIR
 after: python train.py --config=configs/cluttered_mnist_60.py --datapath=DIR
     --workdir=runs/start --config.model.retina.num_scales=4 --config.train.epochs=15
 Measured on one of two CPU cores, shared with other processes, 5,953 s of training after
-343 s of the smaller images that it starts from: test error 5.98 +- 0.00 % (10 samples
-averaged, 3 evaluation seeds), 14.4 % with one sample; after four of its six glimpses
-6.81 and 21.1 %. In training it has 15.0 % with one sample: it has not learned its
-images by heart, and more epochs are what to try next.
+343 s of the smaller images that it starts from: test error 5.98 % (10 samples averaged;
+spread of 3 evaluation seeds 0.00), 14.4 % with one sample; after four of its six
+glimpses 6.81 and 21.1 %. In training it has 15.0 % with one sample: it has not learned
+its images by heart, and more epochs are what to try next.
 
 What helped, in validation accuracy with one sample after 5 and after 7 epochs, on a
 schedule of 150 or 200: nothing learned before, 34.0 and 42.6 %; started from the

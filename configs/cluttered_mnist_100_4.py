@@ -2,7 +2,7 @@
 
 Command: python train.py --config=configs/cluttered_mnist_100_4.py --datapath=DIR
 Measured on one of two CPU cores, the other busy, 1,672 s of training: test error 13.59
-+- 0.03 % (10 samples averaged, 3 evaluation seeds), 26.28 % with one sample. In
+% (10 samples averaged; spread of 3 evaluation seeds 0.03), 26.28 % with one sample. In
 training it has 27.2 % with one sample: it has not learned its images by heart. The
 model of `cluttered_mnist_100.py` has 6.81 % after four of its six glimpses.
 """

@@ -4,8 +4,8 @@ Mnih et al. 2014, arXiv 1406.6247, section 4.1.
 
 Command: python train.py --config=configs/cluttered_mnist_60.py --datapath=DIR
 Measured on one of two CPU cores, shared with other processes, 3,222 s of training: test
-error 3.29 +- 0.03 % (10 samples averaged, 3 evaluation seeds), 5.33 % with one sample.
-In training it has 4.9 % with one sample.
+error 3.29 % (10 samples averaged; spread of 3 evaluation seeds 0.03), 5.33 % with one
+sample. In training it has 4.9 % with one sample.
 
 What did not help: steps of 2e-3 in batches of 128 (3,482 s), 3.91 and 6.35 %; after 23
 epochs they had 84.4 instead of 87.7 % in validation. Of that core's 256 units 63 % are

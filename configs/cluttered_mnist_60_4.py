@@ -1,8 +1,8 @@
 """RAM on cluttered MNIST, 60x60 with 4 pieces of other digits, 4 glimpses of 12x12 x3.
 
 Command: python train.py --config=configs/cluttered_mnist_60_4.py --datapath=DIR
-Measured on one of two CPU cores, the other busy, 2,588 s of training: test error 3.48
-+- 0.06 % (10 samples averaged, 3 evaluation seeds), 5.68 % with one sample.
+Measured on one of two CPU cores, the other busy, 2,588 s of training: test error 3.48 %
+(10 samples averaged; spread of 3 evaluation seeds 0.06), 5.68 % with one sample.
 
 What helped, in validation accuracy with one sample, on a schedule of 20 epochs: the
 location head's mean scaled by 0.1, 81.8 against 78.6 % after 16 epochs; then pixels

@@ -5,9 +5,9 @@ and the rest only in the test. Calling an unknown known costs a return of -1.
 
 Command: python train.py --config=configs/omniglot.py --datapath=DIR
 Measured on the two small background archives on one of two CPU cores, the other busy,
-302 s of training: test accuracy, 10 samples averaged, 3 evaluation seeds, 84.0 +- 0.7 %
-of the drawings of known alphabets and 43.2 +- 0.6 % of those that training never
-showed; of all 61.2 +- 0.2 %, with one sample 58.1 %.
+302 s of training: test accuracy, 10 samples averaged, 3 evaluation seeds, 84.0 % of the
+drawings of known alphabets (spread of the seeds 0.7) and 43.2 % of those that training
+never showed (0.6); of all 61.2 % (0.2), with one sample 58.1 %.
 On the same weights random glimpses have 65.1 and 62.7 %, of all 63.8 %, with one sample
 54.3 %. In validation, where the unknown alphabets are those of training, it has 81.4 %:
 knowing an alphabet that it saw as unknown does not teach it to doubt another.

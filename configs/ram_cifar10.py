@@ -5,9 +5,9 @@ cropped and mirrored.
 
 Command: python train.py --config=configs/ram_cifar10.py --datapath=DIR
 Measured on one of two CPU cores, the other busy, 999 s of training: test accuracy 67.47
-+- 0.22 % (10 samples averaged, 3 evaluation seeds), 59.5 % with one sample; on the same
-weights random 62.6 and 48.1 %. In training it has 62.8 % with one sample. A glimpse
-network that convolves has more with four glimpses (`ram_cifar10_4_conv.py`).
+% (10 samples averaged; spread of 3 evaluation seeds 0.22), 59.5 % with one sample; on
+the same weights random 62.6 and 48.1 %. In training it has 62.8 % with one sample. A
+glimpse network that convolves has more with four glimpses (`ram_cifar10_4_conv.py`).
 """
 
 import pham_cifar10

@@ -2,8 +2,8 @@
 
 Command: python train.py --config=configs/ram_cifar10_4.py --datapath=DIR
 Measured on one of two CPU cores, the other busy, 769 s of training: test accuracy 66.17
-+- 0.17 % (10 samples averaged, 3 evaluation seeds), 56.9 % with one sample; on the same
-weights random 61.6 and 46.8 %.
+% (10 samples averaged; spread of 3 evaluation seeds 0.17), 56.9 % with one sample; on
+the same weights random 61.6 and 46.8 %.
 """
 
 import ram_cifar10

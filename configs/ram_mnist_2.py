@@ -4,10 +4,10 @@ Mnih et al. 2014, arXiv 1406.6247, table 1a ("RAM, 2 glimpses, 8x8, 1 scale": 6.
 error).
 
 Command: python train.py --config=configs/ram_mnist_2.py --datapath=DIR
-Measured on one of two CPU cores, the other busy, 343 s of training: test error 1.51 +-
-0.11 % (10 samples averaged, 3 evaluation seeds), 5.67 % with one sample.
-Three training seeds (the other two at commit da62a82, beside other processes): 1.53 +-
-0.04 %, and 5.71 +- 0.03 %.
+Measured on one of two CPU cores, the other busy, 343 s of training: test error 1.51 %
+(10 samples averaged; spread of 3 evaluation seeds 0.11), 5.67 % with one sample. Three
+training seeds (the other two at commit da62a82, beside other processes): 1.53 %, their
+spread 0.04, and 5.71 %, their spread 0.03.
 
 Always starting in the centre, the model knew its training images by heart after 80
 epochs (99.8 %) and had 15 % error in validation: the two places hardly varied.

@@ -4,8 +4,8 @@ Mnih et al. 2014, arXiv 1406.6247, table 1a ("RAM, 4 glimpses, 8x8, 1 scale": 1.
 error).
 
 Command: python train.py --config=configs/ram_mnist_4.py --datapath=DIR
-Measured on one of two CPU cores, the other busy, 721 s of training: test error 0.76 +-
-0.05 % (10 samples averaged, 3 evaluation seeds), 1.99 % with one sample.
+Measured on one of two CPU cores, the other busy, 721 s of training: test error 0.76 %
+(10 samples averaged; spread of 3 evaluation seeds 0.05), 1.99 % with one sample.
 """
 
 import ram_mnist_2

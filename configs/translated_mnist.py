@@ -5,10 +5,10 @@ middle half.
 
 Command: python train.py --config=configs/translated_mnist.py --datapath=DIR
 Measured on one of two CPU cores, shared with other processes, 2,433 s of training: test
-error 1.14 +- 0.03 % (10 samples averaged, 3 evaluation seeds), 1.68 % with one sample.
-In training it has 1.3 % with one sample. Two glimpses more are worth nothing to ten
-samples averaged (`translated_mnist_4.py`, 1.15 %), and 0.15 points to one.
-What to try next are a larger sigma, as on 100x100, and more than one training seed.
+error 1.14 % (10 samples averaged; spread of 3 evaluation seeds 0.03), 1.68 % with one
+sample. In training it has 1.3 % with one sample. Two glimpses more are worth nothing to
+ten samples averaged (`translated_mnist_4.py`, 1.15 %), and 0.15 points to one. What to
+try next are a larger sigma, as on 100x100, and more than one training seed.
 
 Rewarded with being right instead of with belief, in float32, for 115 epochs (commit
 5188d61, 2,518 s): 1.26 and 1.98 %. What helped before that stands in
