@@ -121,7 +121,7 @@ def test_a_convolution_by_products_takes_what_keras_takes(options):
     keras_own.build((None, 8, 8, 2))
     keras_own.set_weights(ours.get_weights())
     images = RNG.standard_normal((3, 8, 8, 2)).astype("float32")
-    np.testing.assert_allclose(ours(images), keras_own(images), rtol=1e-4, atol=1e-4)
+    assert_close(ours(images), keras_own(images))
 
 
 @pytest.mark.parametrize(

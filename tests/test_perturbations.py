@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from ram_tf import data, evaluation, policies
 from ram_tf.perturbations import perturbations
+from tests.comparisons import assert_close
 from tests.test_metrics import make_network
 
 NAMES = ("scale 0.75", "scale 1.25", "shift 10 %", "clutter")
@@ -65,7 +66,7 @@ def test_a_shift_moves_every_pixel_a_tenth_down_and_right(size, dtype, backgroun
         full = 255 if dtype == "uint8" else 1
         moved = np.pad(images, around, constant_values=background * full)
     expected = moved[:, :-down, :-right]
-    np.testing.assert_allclose(found, expected, atol=0 if dtype == "uint8" else 1e-5)
+    assert_close(found, expected)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_a_scale_enlarges_about_the_centre(name, scale):
     outside = (from_row < -1) | (from_row > 20) | (from_column < -1)
     outside |= from_column > 30
     assert inside.sum() > 300
-    np.testing.assert_allclose(found[inside], expected[inside], rtol=1e-4)
+    assert_close(found[inside], expected[inside])
     assert (scale > 1) or outside.any()
     assert not found[outside].any()
 

@@ -469,7 +469,7 @@ def test_of_equal_gains_the_first_unseen_cell_in_reading_order_is_taken():
     }
     for name, found in looks.items():
         wanted = np.broadcast_to(expected, (6, 4, 2))
-        np.testing.assert_allclose(found, wanted, atol=1e-6, err_msg=name)
+        assert_close(found, wanted, 1e-5, what=name)
 
 
 class Recorded(policies.InformationGain):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ram_tf import layers, models
+from tests.comparisons import assert_close
 from tests.contracts import small_fine_grained, small_pham
 
 RNG = np.random.default_rng(0)
@@ -87,13 +88,13 @@ def test_a_sensor_is_built_from_words_and_numbers_alone(name):
     glimpses = network.sense({"images": images}, locations[:, None])
     ours = np.asarray(network.denormalize(glimpses))[:, 0]
     for image, location, expected in zip(images, locations, ours):
-        np.testing.assert_allclose(sense(told, image, location), expected, atol=1e-6)
+        assert_close(sense(told, image, location), expected)
     if network.overview_shape is not None:
         assert "`overview`" in told["how"][-1]
         overview = np.asarray(network.overview(images))
         for image, expected in zip(images, overview):
             made = brought_to(image, told["size"], told["how"])
-            np.testing.assert_allclose(made, expected, atol=1e-6)
+            assert_close(made, expected)
 
 
 @pytest.mark.parametrize("padding", ["uniform", "normal"])

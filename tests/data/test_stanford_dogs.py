@@ -73,4 +73,4 @@ def test_archives_of_photographs_are_read_offline(archives):
     assert images.shape == (4, 20, 20, 3) and sorted(labels.numpy()) == [3, 7, 50, 119]
     centre = np.asarray(images[0], float).mean((0, 1))
     whole = arrays["test"][0][0].mean((0, 1))
-    np.testing.assert_allclose(centre, whole, atol=25)
+    assert np.abs(centre - whole).max() < 25  # Of 256: the same photograph.
