@@ -195,7 +195,8 @@ def test_what_holds_for_every_phase_can_be_set_for_one_again(understand):
 
 def test_what_a_search_writes_leaves_the_same_keys_open(understand, tmp_path):
     path = tmp_path / "best_config.py"
-    path.write_text(tuning.config_source(understand("--dataset=digits"), {}))
+    config = understand("--dataset=digits")
+    path.write_text(tuning.config_source(config, {}, "", "this is none"))
     config = understand(
         f"--config={path}",
         "--config.phases.first.epochs=None",
