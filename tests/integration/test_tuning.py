@@ -13,6 +13,7 @@ import pytest
 
 from ram_tf import experiment, tuning
 from ram_tf.errors import InputError
+from ram_tf.families import find_family
 from ram_tf.training.checkpointing import save_checkpoint
 from ram_tf.training.loop import NonFiniteLoss
 from tests.integration.conftest import (
@@ -311,7 +312,7 @@ def rates(*values):
 
 def test_a_phase_that_goes_on_keeps_the_start_it_was_given(pham, told, tmp_path):
     pham.train.pretrain_checkpoint = "given"
-    phase = experiment.FAMILIES["pham"].phase("second")
+    phase = find_family("pham").phase("second")
     lines = []
     options = {"tuner": "hyperband", "max_trials": 4, "phase": "second"}
     space = rates(1e-4, 1e-3, 1e-2)
