@@ -455,7 +455,7 @@ def test_of_equal_gains_the_first_unseen_cell_in_reading_order_is_taken():
     stepped = []
     for _ in range(4):
         stepped.append(state["location"])
-        pixels = {"images": IMAGES, "location": state["location"]}
+        pixels = {"images": IMAGES, "location": state["location"], "seed": seed}
         glimpse = served.answer("sense", pixels)["glimpse"]
         answer = served.answer("look", {**state, "glimpse": glimpse})
         state = {name: answer[name] for name in state}
