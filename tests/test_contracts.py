@@ -11,7 +11,22 @@ from ram_tf import layers, models
 from tests.comparisons import assert_close
 from tests.contracts import CONTRACTS, NAMED_MODELS
 
-cases = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
+# Variants of what is tested beside them, and a network of a hundred layers.
+LARGE = (
+    "Backbone",
+    "RAM with a GRU core",
+    "RAM with a convolutional glimpse network",
+    "RAM with an LSTM core",
+)
+cases = pytest.mark.parametrize(
+    "contract",
+    [
+        pytest.param(
+            contract, id=name, marks=[pytest.mark.slow] if name in LARGE else []
+        )
+        for name, contract in CONTRACTS.items()
+    ],
+)
 
 
 def call(layer, contract, seed=(3, 4), **options):

@@ -151,6 +151,7 @@ def test_the_control_starts_from_the_same_features(folds):
         assert learned.pick() is learned.pick("mean")
 
 
+@pytest.mark.slow
 def test_what_is_complete_is_not_trained_again(folds, config):
     workdir, *_ = folds
     before = (workdir / "cross_validation.json").read_text()
@@ -167,6 +168,7 @@ class _HeardEnough(Exception):
     """Ends a run whose training nobody looks at."""
 
 
+@pytest.mark.slow
 def test_attention_of_other_sizes_starts_from_a_pre_trained_backbone(
     config, pretrained, tmp_path
 ):
@@ -176,6 +178,7 @@ def test_attention_of_other_sizes_starts_from_a_pre_trained_backbone(
     assert_same(ours, weights_of(pretrained / "pretrain", "backbone"))
 
 
+@pytest.mark.slow
 def test_a_backbone_file_stands_for_pre_training(config, tmp_path):
     made = layers.Backbone("tiny")
     made.build((None, 16, 16, 3))
@@ -212,6 +215,7 @@ def test_a_start_given_to_all_phases_is_the_first_one_s(config, folds, tmp_path)
     ]
 
 
+@pytest.mark.slow
 def test_attention_goes_on_from_attention_with_all_it_learned(
     config, pretrained, tmp_path
 ):

@@ -180,6 +180,7 @@ def on_each_replica(function, strategy=None):
     return found
 
 
+@pytest.mark.slow
 def test_replicas_draw_different_noise_in_a_training_step():
     strategy = shared_strategy("mirrored")
     trainer = make_trainer(strategy, policies.GaussianPolicy(), learning_rate=0.0)

@@ -14,6 +14,7 @@ NAMES = ["both", "fit only"]
 IMAGES_PER_EPOCH = 7 * 16  # Of the tiny config.
 
 
+@pytest.mark.slow
 def test_variants_are_compared(trained_variants):
     rows = read_rows(trained_variants / "comparison.csv")
     assert [row["variant"] for row in rows] == NAMES
@@ -46,6 +47,7 @@ def test_variants_are_compared(trained_variants):
             np.testing.assert_array_equal(data["both x"], unit * np.arange(1, 3))
 
 
+@pytest.mark.slow
 def test_variants_name_the_config_that_they_vary(
     tiny_active, trained_variants, succeed, tmp_path
 ):
@@ -87,6 +89,7 @@ def copied(trained_variants, variants, tiny_active, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_variants_go_on_where_they_stopped_and_look_longer(
     trained_variants, copied, succeed
 ):
@@ -146,6 +149,7 @@ def test_variants_that_cannot_be_are_refused(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "argument, said",
     [("--seeds=0.7", "whole number, got '0.7'"), ("--split=test", "not measured on")],
@@ -155,6 +159,7 @@ def test_a_comparison_of_other_runs_is_refused(copied, refuse, argument, said):
     assert said in refuse(*command, argument)
 
 
+@pytest.mark.slow
 def test_stopping_is_measured_and_drawn(trained_variants, succeed, tmp_path):
     numbers, picture = tmp_path / "numbers.json", tmp_path / "stopping.png"
     succeed(
@@ -180,6 +185,7 @@ def test_stopping_is_measured_and_drawn(trained_variants, succeed, tmp_path):
         assert {"mean x", "mean, stopping early y"} <= set(data)
 
 
+@pytest.mark.slow
 def test_predicting_stops_when_it_is_sure(trained_variants, succeed, images, tmp_path):
     workdir = f"--workdir={trained_variants / 'both' / 'seed_0'}"
     looks = {}
@@ -201,6 +207,7 @@ def test_predicting_stops_when_it_is_sure(trained_variants, succeed, images, tmp
     assert max(looks["1000"]) == 3
 
 
+@pytest.mark.slow
 def test_what_stopping_saves_is_measured(trained_variants, succeed, tmp_path):
     result = succeed(
         "tools/benchmark.py",

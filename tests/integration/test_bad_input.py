@@ -181,6 +181,7 @@ def test_a_phase_refuses_weights_of_other_sizes(
     assert not (tmp_path / "run" / "second" / "checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_a_phase_whose_loss_explodes_loses_nothing(
     tiny_pham, trained_phases, refuse, tmp_path
 ):
@@ -360,6 +361,7 @@ def test_a_loss_that_explodes_stops_the_run_and_names_the_step(
     assert not (workdir / "results.json").exists()
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_last_checkpoint_whole(tiny_config, start, tmp_path):
     workdir = tmp_path / "run"
     last = workdir / "checkpoints" / "last"

@@ -183,6 +183,7 @@ def test_visualize_draws_files(trained, images, succeed, tmp_path):
         assert numbers["locations"].shape == (2, 2, 2)
 
 
+@pytest.mark.slow
 def test_a_file_is_classified_alike_in_any_order_and_batch(
     trained_phases, succeed, images, tmp_path
 ):
@@ -232,6 +233,7 @@ def test_predict_reads_files_and_folders_of_any_size_and_colour(
     assert list(csv.DictReader(io.StringIO(result.out))) == rows
 
 
+@pytest.mark.slow
 def test_benchmark_measures_what_the_contract_names(tiny_config, succeed, tmp_path):
     path = tmp_path / "speed.json"
     result = succeed(
@@ -286,6 +288,7 @@ def test_short_names_and_a_config_after_its_overrides(
     assert results["steps"] == 2 and len(results["test"]["accuracy_per_glimpse"]) == 3
 
 
+@pytest.mark.slow
 def test_an_open_set_is_trained_and_told_apart(tiny_config, succeed, tmp_path):
     (tmp_path / "data").mkdir()
     archives = write_omniglot(tmp_path / "data")

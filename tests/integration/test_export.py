@@ -244,7 +244,7 @@ def test_a_run_is_restored_in_the_precision_that_is_asked_for(
         pytest.param(
             name,
             marks=[]
-            if name in ("pham_cifar10_short", "translated_mnist_4")
+            if name in ("ram_digits", "translated_mnist_4")
             else pytest.mark.slow,
         )
         for name in pretrained.names()
@@ -730,6 +730,7 @@ def test_files_that_the_server_cannot_read_are_answered_as_predict_does(
         requests.classify(asked, [*paths, broken])
 
 
+@pytest.mark.slow
 def test_a_user_exports_serves_and_asks(trained, images, succeed, refuse, tmp_path):
     output = tmp_path / "digits"
     result = succeed(

@@ -174,6 +174,7 @@ def test_a_trial_that_goes_on_equals_a_run_that_never_paused(searched, best_trai
     assert_same_training(searched / "trials" / "3", best_trained)
 
 
+@pytest.mark.slow
 def test_an_interrupted_trial_goes_on_as_if_nothing_had_happened(
     config, space, first_round, searched, run, tmp_path
 ):
@@ -198,6 +199,7 @@ def test_an_interrupted_trial_goes_on_as_if_nothing_had_happened(
     assert (workdir / "trials.csv").read_text() == table
 
 
+@pytest.mark.slow
 def test_a_trial_is_an_ordinary_workdir_that_trains_to_its_end(
     searched, best_trained, succeed, tmp_path
 ):
