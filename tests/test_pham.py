@@ -858,7 +858,7 @@ def test_policies_are_compared_with_random_and_with_stopping(eagerly):
     expected = difference.std(axis=0, ddof=1) / np.sqrt(len(difference))
     assert expected.max() > 0.1
     errors = measured["center"]["over_random"]["standard_error"]
-    np.testing.assert_allclose(errors, expected, rtol=1e-6)
+    assert errors == pytest.approx(expected)
     for name in ("learned", "oracle"):
         never, at_once = measured[name]["stopping"]
         assert (never["glimpses"], at_once["glimpses"]) == (3, 1)
