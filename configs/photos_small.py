@@ -17,7 +17,8 @@ python tools/cross_validate.py --config=configs/photos_small.py --datapath=DIR
 27.5 % (88 of 320) against 23.8 % (76) for the centre, on the same features: a paired
 difference of +3.8 ± 3.0 points, not told apart; chance is 12.5 %. These and the
 differences below averaged seven paths of the learned policy against the centre's one;
-the command now takes one of each, which has not been run. One fold's two phases
+the command now takes one of each and begins the second phase with other weights, which
+has not been run. One fold's two phases
 trained for 529 + 230 s (median, two other processes running). With batches of 32 and a
 step of 1e-4 in the second phase it was 23.8 against 25.0 %, -1.2 ± 2.6 points, and
 229 + 96 s. Squares of 192 pixels: their half and their quarter, 96 and 48, become the
