@@ -255,7 +255,7 @@ def _oracle(tuner, max_trials, objective, epochs, seed):
         raise InputError(f"unknown tuner {tuner!r}: expected one of {known}.")
     options = {
         "objective": keras_tuner.Objective(objective, metrics.monitor_mode(objective)),
-        "seed": seed,
+        "seed": seed + 1,  # It takes 0 for none, and draws one.
         "max_consecutive_failed_trials": max_trials + 1,
     }
     if tuner == "hyperband":
@@ -302,8 +302,8 @@ def _summarise(running, config, workdir, report):
     report(f"{len(rows)} trials, {failed} failed")
     if failed == len(rows):
         raise InputError(f"every trial failed: see {workdir / 'trials.csv'}.")
-    (best,) = running.oracle.get_best_trials(1)
     sign = 1 if running.oracle.objective.direction == "max" else -1
+    best = trials[np.nanargmax(sign * scores)]  # The first of equals, as is promoted.
     so_far = sign * np.fmax.accumulate(sign * scores)
     number = np.arange(1, len(rows) + 1)
     curves = {"trial": (number, scores), "best so far": (number, so_far)}

@@ -28,7 +28,7 @@ flags.DEFINE_enum(
 flags.DEFINE_integer("max_trials", 20, "Trials.", lower_bound=1)
 flags.DEFINE_string("objective", "val_accuracy", "Log of an epoch that decides.")
 flags.DEFINE_string("training_phase", None, "Phase to search for, of several.")
-flags.DEFINE_integer("seed", 0, "Seed of the search.")
+flags.DEFINE_integer("seed", 0, "Seed of the search.", lower_bound=0)
 
 SHORT_NAMES = {
     "datapath": "data.datapath",

@@ -46,8 +46,21 @@ TRAINED_IN = {
     "pham": "mixed_bfloat16",
     "ram": "mixed_bfloat16",
 }
-KINDS = sorted(TRAINED_IN)
 SERVED = ("pham", "ram")
+
+
+def of_kinds(*left_out):
+    """Runs a test for every kind, those that are not served among the slow ones."""
+    return pytest.mark.parametrize(
+        "kind",
+        [
+            pytest.param(kind, marks=[] if kind in SERVED else [pytest.mark.slow])
+            for kind in sorted(TRAINED_IN)
+            if kind not in left_out
+        ],
+    )
+
+
 CLASSIFIED = {
     "probabilities": ((10,), "float32"),
     "classes": ((), "int64"),
@@ -91,33 +104,45 @@ def tiny_backbone():
         yield
 
 
+class Made(dict):
+    """Makes what is asked for by its kind, once."""
+
+    def __init__(self, make):
+        super().__init__()
+        self.make = make
+
+    def __missing__(self, kind):
+        self[kind] = self.make(kind)
+        return self[kind]
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """Kind -> folder of its run."""
     root = tmp_path_factory.mktemp("runs")
-    return {
-        kind: untrained.write_run(root / kind, kind, dtype)
-        for kind, dtype in TRAINED_IN.items()
-    }
+    return Made(lambda kind: untrained.write_run(root / kind, kind, TRAINED_IN[kind]))
 
 
 @pytest.fixture(scope="module")
 def models(runs, tmp_path_factory):
     """Kind -> folder of its exported model."""
     root = tmp_path_factory.mktemp("exported") / 'models, that\'s "it"'
-    # What it would compare is compared below.
-    with mock.patch.object(isolated, "run", check_nothing):
-        for kind, workdir in runs.items():
-            export.export(workdir, root / kind, report=lambda line: None)
-    return {kind: root / kind for kind in runs}
+
+    def write(kind):
+        # What it would compare is compared below.
+        with mock.patch.object(isolated, "run", check_nothing):
+            export.export(runs[kind], root / kind, report=lambda line: None)
+        return root / kind
+
+    return Made(write)
 
 
 @pytest.fixture(scope="module")
 def loaded(models):
     """Kind -> function (signature, **inputs) -> dictionary of arrays."""
 
-    def load(folder):
-        signatures = tf.saved_model.load(str(folder / "1")).signatures
+    def load(kind):
+        signatures = tf.saved_model.load(str(models[kind] / "1")).signatures
 
         def call(name, **inputs):
             answered = signatures[name](
@@ -127,7 +152,7 @@ def loaded(models):
 
         return call
 
-    return {kind: load(folder) for kind, folder in models.items()}
+    return Made(load)
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +196,7 @@ def look_first(call, floats, seed):
 # The signatures
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@of_kinds()
 @pytest.mark.parametrize("batch", [1, 17])
 def test_every_signature_answers_any_batch(loaded, images, kind, batch):
     call, pixels = loaded[kind], images[kind][:batch]
@@ -207,7 +232,7 @@ def test_every_signature_answers_any_batch(loaded, images, kind, batch):
         assert looked[name].shape == value.shape and looked[name].dtype == value.dtype
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@of_kinds()
 def test_tensors_are_those_that_a_client_knows(models, kind):
     """Whatever a run was trained in: no half precision, and the batch is free."""
     content = (models[kind] / "1" / "saved_model.pb").read_bytes()
@@ -222,7 +247,7 @@ def test_tensors_are_those_that_a_client_knows(models, kind):
             assert all(side.size > 0 for side in tensor.tensor_shape.dim[1:]), key
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "noisy"])
+@of_kinds("noisy")
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "mixed_float16"])
 def test_a_run_is_restored_in_the_precision_that_is_asked_for(
     images, kind, dtype, tmp_path
@@ -243,9 +268,7 @@ def test_a_run_is_restored_in_the_precision_that_is_asked_for(
     [
         pytest.param(
             name,
-            marks=[]
-            if name in ("ram_digits", "translated_mnist_4")
-            else pytest.mark.slow,
+            marks=[] if name == "translated_mnist_4" else pytest.mark.slow,
         )
         for name in pretrained.names()
     ],
@@ -258,7 +281,7 @@ def test_every_packaged_model_is_exported(name, monkeypatch, tmp_path):
     assert keras.config.dtype_policy().name == "float32"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@of_kinds()
 def test_bytes_and_files_are_read_as_floats_are(loaded, images, kind):
     call, pixels = loaded[kind], images[kind]
     floats = call("serving_default", images=as_floats(pixels))
@@ -271,7 +294,7 @@ def test_bytes_and_files_are_read_as_floats_are(loaded, images, kind):
             assert_close(answer[key], floats[key], 1e-4)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@of_kinds()
 def test_the_model_in_memory_answers_the_same(loaded, images, runs, kind):
     restored = trained.restore(runs[kind], dtype="float32")
     served = export.Served.from_trained(restored)
@@ -286,7 +309,7 @@ def test_the_model_in_memory_answers_the_same(loaded, images, runs, kind):
         assert_close(answer["locations"], looked.locations, 1e-4)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@of_kinds()
 def test_a_row_depends_on_its_own_image_and_seed(loaded, images, kind):
     call, floats = loaded[kind], as_floats(images[kind])
     seed = 7 + np.arange(len(floats)) ** 3
@@ -304,7 +327,7 @@ def test_a_row_depends_on_its_own_image_and_seed(loaded, images, kind):
     assert (other["locations"] != together["locations"]).any(axis=(1, 2)).mean() > 0.8
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "noisy"])
+@of_kinds("noisy")
 def test_looking_step_by_step_is_looking_at_the_image(loaded, images, kind):
     call, floats = loaded[kind], as_floats(images[kind])
     whole = call("serving_default", images=floats)
@@ -328,6 +351,7 @@ def test_looking_step_by_step_is_looking_at_the_image(loaded, images, kind):
     np.testing.assert_array_equal(answer["classes"], whole["classes"])
 
 
+@pytest.mark.slow
 def test_the_noise_of_a_sensor_is_that_of_its_seed(loaded, images):
     call, floats = loaded["noisy"], as_floats(images["noisy"])
     corner = np.full((len(floats), 2), -1, "float32")
@@ -419,7 +443,7 @@ def test_a_family_without_a_rule_to_stop_is_refused(runs, tmp_path):
 # What is written
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@of_kinds()
 def test_nothing_a_server_refuses_is_in_the_graph(models, kind):
     path = models[kind] / "1" / "saved_model.pb"
     graph = saved_model_pb2.SavedModel.FromString(path.read_bytes()).meta_graphs[0]
@@ -431,7 +455,7 @@ def test_nothing_a_server_refuses_is_in_the_graph(models, kind):
     assert set(graph.signature_def) >= SIGNATURES
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@of_kinds()
 def test_labels_and_preprocessing_travel_with_the_model(models, images, runs, kind):
     folder = models[kind] / "1" / "assets.extra"
     labels = (folder / "labels.txt").read_text().splitlines()

@@ -333,6 +333,39 @@ def test_a_phase_that_goes_on_keeps_the_start_it_was_given(pham, told, tmp_path)
     assert best.train.to_dict() == configs[3].to_dict()
 
 
+@pytest.mark.parametrize("tuner", ["random", "hyperband", "bayesian"])
+def test_the_seed_decides_what_is_tried(tuner, pham, told, tmp_path):
+    space = {"train.learning_rate": lambda hp, name: hp.Float(name, 1e-4, 1e-2)}
+    tried = []
+    for name, options in (("one", {}), ("same", {"seed": 0}), ("other", {"seed": 1})):
+        told.clear()
+        options |= {"tuner": tuner, "max_trials": 3, "phase": "first"}
+        tuning.search(pham, space, tmp_path / name, report=lambda line: None, **options)
+        tried.append([config.train.learning_rate for config, *_ in told])
+    assert len(set(tried[0])) == 3
+    assert tried[0] == tried[1] != tried[2]
+
+
+def test_of_trials_that_are_equally_good_the_first_is_the_best(
+    pham, monkeypatch, tmp_path
+):
+    def train(config, workdir, *, phase, **options):
+        folder = workdir / phase
+        folder.mkdir(parents=True)
+        results = {"best": {"value": 0.5}, "epochs": 1}
+        (folder / "results.json").write_text(json.dumps(results))
+
+    monkeypatch.setattr(experiment, "run", train)
+    lines = []
+    options = {"tuner": "grid", "max_trials": 3, "phase": "first"}
+    for _ in range(2):  # And as the finished search is told again.
+        tuning.search(
+            pham, rates(1e-4, 1e-3, 1e-2), tmp_path, report=lines.append, **options
+        )
+        assert any(line.startswith("best trial 0, ") for line in lines)
+        lines.clear()
+
+
 def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(pham, told, tmp_path):
     lines = []
     options = {"tuner": "grid", "max_trials": 2, "phase": "first"}
