@@ -55,6 +55,7 @@ from ram_tf.training.strategy import (
     all_workers,
     any_worker,
     is_chief,
+    leave_together,
     make_strategy,
     wait_for_all,
 )
@@ -170,13 +171,14 @@ def run(
                     report,
                 )
                 if status:
+                    leave_together(strategy)
                     return status
             if not chief:
                 continue
             results = json.loads((folder / "results.json").read_text())
             reports.report_results(results, report)
             report(f"wrote {folder}: results.json, metrics.csv, checkpoints, figures")
-        wait_for_all(strategy)
+        leave_together(strategy)
     return 0
 
 

@@ -80,6 +80,19 @@ def wait_for_all(strategy):
     any_worker(strategy, False)
 
 
+def leave_together(strategy):
+    """Waits until every worker has come to its end, and lets none of them down.
+
+    A worker that has all of the others' numbers may leave before they have its own, and
+    TensorFlow then says that it is gone. So they meet twice, and the first meeting
+    is sure: whoever comes to the second one has ended the first. What the second
+    one's early leavers break matters to nobody.
+    """
+    wait_for_all(strategy)
+    with contextlib.suppress(tf.errors.UnavailableError, tf.errors.AbortedError):
+        wait_for_all(strategy)
+
+
 def any_worker(strategy, flag):
     """Whether the flag of any worker is set. All of them must ask."""
     return _mean_over_workers(strategy, flag) > 0
