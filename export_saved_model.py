@@ -7,7 +7,7 @@ python export_saved_model.py --workdir=DIR --output=models/NAME --stop_epsilon=0
 
 from absl import flags
 
-from ram_tf import command
+from ram_tf.commands import command_line
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of a run.", required=True)
@@ -25,9 +25,9 @@ flags.DEFINE_float(
 
 
 def main(arguments):
-    from ram_tf import export
+    from ram_tf.serving.export import export
 
-    export.export(
+    export(
         FLAGS.workdir,
         FLAGS.output,
         checkpoint=FLAGS.checkpoint,
@@ -37,4 +37,4 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    command.run(main)
+    command_line.run(main)

@@ -18,7 +18,7 @@ import sys
 from absl import flags
 from ml_collections import config_flags
 
-from ram_tf import command
+from ram_tf.commands import command_line
 from ram_tf.errors import InputError
 
 ROOT = pathlib.Path(__file__).resolve().parent
@@ -37,7 +37,7 @@ for kind, name, description in (
     (flags.FloatParser(), "ccebal", "Weight of the phase's classification loss."),
     (flags.ArgumentParser(), "pretrain_checkpoint", "Weights that it starts from."),
 ):
-    flags.DEFINE(command.OrNone(kind), name, None, description)
+    flags.DEFINE(command_line.OrNone(kind), name, None, description)
 
 # Short names of config keys.
 SHORT_NAMES = {
@@ -61,10 +61,10 @@ FIXED_CCEBAL = {("pham", "first"): 1.0, ("pham", "second"): 0.0}
 
 def rewrite(argv):
     """Turns short names into overrides of the config, and chooses its file."""
-    given = command.flag_values(argv)
+    given = command_line.flag_values(argv)
     if "dataset" in given:
         argv = _config_of_dataset(argv, given)
-    return command.expand_short_names(argv, SHORT_NAMES)
+    return command_line.expand_short_names(argv, SHORT_NAMES)
 
 
 def _config_of_dataset(argv, given):
@@ -77,7 +77,7 @@ def _config_of_dataset(argv, given):
         raise InputError(
             f"no config for --dataset={name}: expected one of {', '.join(known)}."
         )
-    return [*command.without_flag(argv, "dataset"), f"--config={file}"]
+    return [*command_line.without_flag(argv, "dataset"), f"--config={file}"]
 
 
 def configure():
@@ -142,12 +142,12 @@ def main(arguments):
         workdir,
         phase=FLAGS.training_phase,
         overwrite=FLAGS.overwrite,
-        started=command.STARTED,
+        started=command_line.STARTED,
         accept_changed_data=FLAGS.accept_changed_data,
     )
 
 
 if __name__ == "__main__":
-    command.run(
+    command_line.run(
         main, rewrite=rewrite, default_config=ROOT / "configs" / "ram_digits.py"
     )

@@ -1,4 +1,6 @@
-"""The one exception that commands print as a single line."""
+"""What a person is told in one line: an error that can be mended, a warning."""
+
+import sys
 
 
 class InputError(ValueError):
@@ -7,3 +9,8 @@ class InputError(ValueError):
     The message says what was received, what was expected and how to fix it, in one
     line. Commands print it without a traceback and exit with status 2.
     """
+
+
+def warn(line):
+    """Prints a warning of one line beside what a command answers."""
+    print(f"warning: {line}", file=sys.stderr)

@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 from absl import flags
 
-from ram_tf import command
+from ram_tf.commands import command_line
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DATA = pathlib.Path(os.environ.get("RAM_TF_DATA_DIR", ROOT / "../shared/data"))
@@ -63,7 +63,7 @@ def understand(monkeypatch):
         before = set(flags.FLAGS)
         try:
             names = runpy.run_path(str(ROOT / "train.py"))
-            command.parse(
+            command_line.parse(
                 ["train.py", *map(str, words)],
                 rewrite=names["rewrite"],
                 default_config=ROOT / "configs" / "ram_digits.py",

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import ram_tf
-from ram_tf import command
+from ram_tf.commands import command_line
 from ram_tf.errors import InputError
 
 
@@ -22,7 +22,7 @@ from ram_tf.errors import InputError
     ],
 )
 def test_flags_and_their_values(words, expected):
-    assert command.flag_values(["train.py", *words]) == expected
+    assert command_line.flag_values(["train.py", *words]) == expected
 
 
 @pytest.mark.parametrize("where", ["environment", "file"])
@@ -37,7 +37,7 @@ def test_another_backend_of_keras_is_refused_in_one_line(
         (tmp_path / "keras.json").write_text(json.dumps({"backend": "torch"}))
     monkeypatch.setattr(sys, "argv", ["train.py", "--no_such_flag"])
     with pytest.raises(SystemExit) as end:
-        command.run(lambda arguments: None)
+        command_line.run(lambda arguments: None)
     line = capsys.readouterr().err
     assert end.value.code == 2 and line.count("\n") == 1
     assert "TensorFlow alone" in line and "KERAS_BACKEND=tensorflow" in line

@@ -9,10 +9,11 @@ import keras
 import numpy as np
 import pytest
 
-from ram_tf import cross_validation, evaluation, experiment, layers, trained
+from ram_tf import evaluation, experiment, families, layers
 from ram_tf import pretrained as pretrained_weights
 from ram_tf.errors import InputError
 from ram_tf.layers import backbone as backbones
+from ram_tf.studies import cross_validation
 from tests.photographs import write_photographs
 
 NUM_EACH = 4
@@ -89,7 +90,7 @@ def pretrained(folds):
 
 
 def weights_of(folder, part):
-    return getattr(trained.restore(folder).network, part).get_weights()
+    return getattr(experiment.restore(folder).network, part).get_weights()
 
 
 def assert_same(ours, theirs):
@@ -142,7 +143,8 @@ def test_the_control_starts_from_the_same_features(folds):
     for fold in (0, 1):
         folder = folds[0] / f"fold_{fold}"
         learned, control = (
-            trained.restore(folder / name / "attend") for name in ("learned", "center")
+            experiment.restore(folder / name / "attend")
+            for name in ("learned", "center")
         )
         before = weights_of(folder / "learned" / "pretrain", "backbone")
         assert_same(learned.network.backbone.get_weights(), before)
@@ -196,7 +198,7 @@ def test_another_backbone_is_refused(config, pretrained, tmp_path):
 def test_a_start_given_to_all_phases_is_the_first_one_s(config, folds, tmp_path):
     file = tmp_path / "backbone.weights.h5"
     folder = folds[0] / "fold_0" / "learned" / "pretrain"
-    trained.restore(folder).network.backbone.network.save_weights(file)
+    experiment.restore(folder).network.backbone.network.save_weights(file)
     varied = experiment.vary(config, {"train.pretrain_checkpoint": str(file)})
     starts = []
 
@@ -222,7 +224,7 @@ def test_attention_goes_on_from_attention_with_all_it_learned(
     stays = {"train.learning_rate": 1e-30, "phases.attend.learning_rate": 1e-30}
     attend(config, tmp_path / "run", pretrained / "attend", **stays)
     ours, theirs = (
-        trained.restore(folder / "attend").network
+        experiment.restore(folder / "attend").network
         for folder in (tmp_path / "run", pretrained)
     )
     assert_same(ours.get_weights(), theirs.get_weights())
@@ -238,13 +240,13 @@ def test_what_a_phase_fixes_cannot_be_set(config):
     varied = experiment.vary(config, {})
     with varied.unlocked():
         varied.phases.pretrain.num_glimpses = 2
-    phase = experiment.find_family("fine_grained").phase("pretrain")
+    phase = families.find_family("fine_grained").phase("pretrain")
     with pytest.raises(InputError, match="it is 1 in this phase"):
         experiment.phase_config(varied, phase)
 
 
 def test_pre_training_looks_once_whatever_the_glimpses_asked_for(config):
     varied = experiment.vary(config, {"train.num_glimpses": 5, "train.mc_samples": 3})
-    phase = experiment.find_family("fine_grained").phase("pretrain")
+    phase = families.find_family("fine_grained").phase("pretrain")
     train = experiment.phase_config(varied, phase).train
     assert (train.num_glimpses, train.mc_samples) == (1, 1)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ram_tf import data, layers, models, objectives, phases, policies
+from ram_tf import data, layers, models, objectives, policies
 from ram_tf import random as ram_random
 from ram_tf.errors import InputError
+from ram_tf.families import pham, ram
 from ram_tf.training.loop import Loop, NonFiniteLoss
 from ram_tf.training.strategy import make_strategy
 from ram_tf.training.trainer import Trainer, mean_over_global_batch
@@ -59,7 +60,7 @@ def make_trainer(strategy, policy, clip_norm=None, learning_rate=0.1, phase=None
         network.set_weights(
             [rng.normal(0, 0.3, weight.shape) for weight in network.get_weights()]
         )
-        phase = phase or phases.RAM_PHASES[0]
+        phase = phase or ram.PHASES[0]
         trainer = Trainer(network, phase, policy, 2, clip_norm=clip_norm, xla=False)
         optimizer = keras.optimizers.SGD(learning_rate)
         optimizer.build(trainer.trainable_variables)
@@ -107,7 +108,7 @@ def poisoned_objective(rollout, labels):
 
 def test_a_gradient_that_is_not_finite_on_one_replica_stops_all():
     strategy = shared_strategy("mirrored")
-    phase = dataclasses.replace(phases.RAM_PHASES[0], objective=poisoned_objective)
+    phase = dataclasses.replace(ram.PHASES[0], objective=poisoned_objective)
     trainer = make_trainer(strategy, NoiseFromTheState(), phase=phase)
     labels = np.zeros(4 * BATCH, int)
     labels[3 * BATCH - 1] = 2  # The second half of a batch: the second replica's.
@@ -150,7 +151,7 @@ def test_the_clip_of_the_global_gradient_bites():
 def test_metrics_are_those_of_the_global_batch(clip_norm):
     _, _, one = train("one_device", clip_norm)
     _, _, two = train("mirrored", clip_norm)
-    assert {"loss", "accuracy", *phases.RAM_PHASES[0].weights} == set(one)
+    assert {"loss", "accuracy", *ram.PHASES[0].weights} == set(one)
     assert two == pytest.approx(one, abs=1e-5)
 
 
@@ -274,7 +275,7 @@ def make_pham(strategy, make=NoiseFromTheHiddenState, dropout=0.0, num_flows=1):
 
 
 def make_pham_trainer(strategy, network, phase_name, policy, learning_rate=0.02):
-    (phase,) = (each for each in phases.PHAM_PHASES if each.name == phase_name)
+    (phase,) = (each for each in pham.PHASES if each.name == phase_name)
     with strategy.scope():
         trainer = Trainer(network, phase, policy, 2, xla=False, clip_norm=1.0)
         optimizer = keras.optimizers.SGD(learning_rate)
@@ -325,8 +326,8 @@ def test_two_replicas_train_a_phase_as_one_device_does(phase_name, num_flows):
         assert_close(second, first, 1e-5, what=variable.path)
         if np.abs(first - start).max() > 1e-4:
             moved.add(variable.path.split("/")[1])
-    frozen = {part for phase in phases.PHAM_PHASES for part in phase.frozen}
-    (own,) = (p.frozen for p in phases.PHAM_PHASES if p.name == phase_name)
+    frozen = {part for phase in pham.PHASES for part in phase.frozen}
+    (own,) = (p.frozen for p in pham.PHASES if p.name == phase_name)
     assert moved == frozen - set(own)
     assert two == pytest.approx(one, abs=1e-4)
     # Each replica holds the same.

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ram_tf import data, experiment, past_configs, pretrained, reports, trained
+from ram_tf import data, experiment, pretrained
 from ram_tf.errors import InputError
+from ram_tf.evaluation import reports
+from ram_tf.experiment import past_configs, runner
 from ram_tf.families import FAMILIES
 
 # A config of every family and data set that past configs are completed for.
@@ -179,7 +181,7 @@ def test_data_may_not_change_between_phases_either(configs, tmp_path, monkeypatc
     config = configs("pham")
     workdir = tmp_path / "run" / "first"
     dataset = data.synthetic(image_size=20, num_train=200)
-    monkeypatch.setattr(experiment, "load_data", lambda config: dataset)
+    monkeypatch.setattr(runner, "load_data", lambda config: dataset)
     (workdir / "checkpoints" / "best").mkdir(parents=True)
     config_of_first = experiment.phase_config(config, FAMILIES["pham"].phase("first"))
     (workdir / "config.json").write_text(config_of_first.to_json())
@@ -202,15 +204,15 @@ def test_a_fingerprint_of_no_files_is_of_the_splits(options):
 
 
 def test_what_is_measured_on_other_data_is_said_in_one_line():
-    restored = trained.restore("packaged:ram_digits")
+    restored = experiment.restore("packaged:ram_digits")
     assert restored.fingerprint is None  # Written before there were any.
     lines = []
-    fingerprint = trained.load_data(restored, report=lines.append).fingerprint
+    fingerprint = experiment.load_data_for(restored, report=lines.append).fingerprint
     restored = dataclasses.replace(restored, fingerprint=fingerprint)
-    trained.load_data(restored, report=lines.append)
+    experiment.load_data_for(restored, report=lines.append)
     assert not lines
     restored = dataclasses.replace(restored, fingerprint=OTHER)
-    trained.load_data(restored, report=lines.append)
+    experiment.load_data_for(restored, report=lines.append)
     (line,) = lines
     assert line.startswith("warning: ") and OTHER in line and fingerprint in line
 
@@ -248,7 +250,7 @@ def of_age(configs, tmp_path, monkeypatch, capsys):
             json.dumps({"class_names": ["a", "b"], "image_shape": [8, 8, 1]})
         )
         resumed = []
-        monkeypatch.setattr(experiment, "load_data", reach)
+        monkeypatch.setattr(runner, "load_data", reach)
         with pytest.raises(Reached):
             experiment.run(config, tmp_path, phase=phase.name, report=resumed.append)
         capsys.readouterr()
@@ -298,7 +300,7 @@ def test_restoring_names_what_is_missing(key, configs, tmp_path):
     drop(content, key)
     (tmp_path / "config.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match=f"lacks {key}:"):
-        trained.restore(tmp_path)
+        experiment.restore(tmp_path)
 
 
 def test_what_is_written_today_is_whole(root, monkeypatch):

@@ -4,16 +4,9 @@ import json
 
 import pytest
 
-from ram_tf import (
-    ablation,
-    benchmark,
-    cross_validation,
-    experiment,
-    families,
-    trained,
-    tuning,
-)
+from ram_tf import benchmark, experiment, families
 from ram_tf.errors import InputError
+from ram_tf.studies import ablation, cross_validation, tuning
 
 MISSPELT = "unknown family 'rma': expected one of active_ram, "
 
@@ -57,7 +50,7 @@ def leave_runs(understand, tmp_path):
 def folder_of(workdir):
     """The folder that is restored from: it is named, as it has no checkpoint."""
     with pytest.raises(InputError, match="no checkpoint 'best' in ") as raised:
-        trained.restore(workdir)
+        experiment.restore(workdir)
     return str(raised.value).split(" in ")[1].split(":")[0]
 
 
@@ -79,11 +72,11 @@ def test_phases_of_the_same_names_belong_to_the_family_of_their_run(
 def test_phases_of_two_families_in_one_workdir_are_refused(leave_runs):
     workdir = leave_runs({"first": "pham", "attend": "fine_grained"})
     with pytest.raises(InputError, match="holds phases of fine_grained and pham"):
-        trained.restore(workdir)
+        experiment.restore(workdir)
 
 
 def test_a_run_beside_others_is_no_phase(leave_runs):
     """A family of one phase has its run in the workdir itself."""
     workdir = leave_runs({"train": "ram"})
     with pytest.raises(InputError, match=f"cannot read {workdir}/config.json"):
-        trained.restore(workdir)
+        experiment.restore(workdir)

@@ -6,8 +6,9 @@ import pytest
 import scipy.stats
 import tensorflow as tf
 
-from ram_tf import layers, models, objectives, ops, phases, policies, random
+from ram_tf import layers, models, objectives, ops, policies, random
 from ram_tf.errors import InputError
+from ram_tf.families import fine_grained
 from ram_tf.training.trainer import Trainer
 from tests.comparisons import assert_close
 from tests.contracts import TinyBackbone, small_fine_grained
@@ -16,7 +17,7 @@ DRAW = np.random.default_rng(0)
 IMAGES = DRAW.integers(0, 256, (6, 16, 16, 3), np.uint8)
 LABELS = np.arange(6) % 4
 SEED = random.make_seed(3)
-PRETRAIN, ATTEND = phases.FINE_GRAINED_PHASES
+PRETRAIN, ATTEND = fine_grained.PHASES
 
 
 def make_network(**options):

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ram_tf import importing, layers, models, objectives, policies, random
+from ram_tf import layers, models, objectives, policies, random
+from ram_tf.interchange import published_ram
 from ram_tf.models import Choice
 from tests.comparisons import relative_error
 from tests.test_posterior import partial_vae_weights
@@ -104,8 +105,8 @@ def load_ram(golden, make, retina, bound="tanh", **parts):
         for name, array in golden.items()
         if name.startswith("weight/")
     }
-    importing.load_published(network, published)
-    return network, images, list(importing.published_weights(network))
+    published_ram.load_published(network, published)
+    return network, images, list(published_ram.published_weights(network))
 
 
 def check_ram_losses(golden, loaded, objective, term_weights, terms_of):

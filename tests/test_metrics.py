@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from ram_tf import evaluation, layers, metrics, models, policies, random, reports
+from ram_tf import evaluation, layers, models, policies, random
+from ram_tf.evaluation import movement, reports, statistics, words
 
 SIZE = (20, 30)
 
@@ -34,7 +35,7 @@ def boxes(*starts, side=4):
 def test_coverage_counts_pixels_and_revisits_count_returns(starts, coverage, revisits):
     # A second image whose glimpses lie far outside sees nothing and never returns.
     away = [(100 + 50 * step, 100) for step in range(len(starts))]
-    found = metrics.policy_statistics(
+    found = movement.policy_statistics(
         np.zeros((2, len(starts), 2)), np.array([boxes(*starts), boxes(*away)]), SIZE
     )
     assert found["coverage"] == pytest.approx(coverage / 2)
@@ -47,12 +48,12 @@ def test_the_spread_is_between_images_and_leaves_the_first_glimpse_out():
     locations[0, 0], locations[1, 0] = -1.0, 1.0  # The first glimpse was drawn.
     together = boxes((0, 0), (5, 5), (9, 9))
     boxed = np.array([together, together])
-    assert metrics.policy_statistics(locations, boxed, SIZE)["spread"] == 0.0
+    assert movement.policy_statistics(locations, boxed, SIZE)["spread"] == 0.0
     locations[:, 1] = 0.7  # A place that is the same in every image.
-    assert metrics.policy_statistics(locations, boxed, SIZE)["spread"] == 0.0
+    assert movement.policy_statistics(locations, boxed, SIZE)["spread"] == 0.0
     locations[0, 2, 0], locations[1, 2, 0] = -0.5, 0.5
     # One of four coordinates has the variance 0.25.
-    spread = metrics.policy_statistics(locations, boxed, SIZE)["spread"]
+    spread = movement.policy_statistics(locations, boxed, SIZE)["spread"]
     assert spread == pytest.approx(0.25)
 
 
@@ -66,9 +67,9 @@ def test_the_spread_is_between_images_and_leaves_the_first_glimpse_out():
     ],
 )
 def test_the_share_that_glimpses_can_cover(image_size, sides, num_glimpses, expected):
-    found = metrics.coverable_share(image_size, sides, num_glimpses)
+    found = movement.coverable_share(image_size, sides, num_glimpses)
     assert found == pytest.approx(expected)
-    line = metrics.describe_coverage(image_size, sides, num_glimpses)
+    line = movement.describe_coverage(image_size, sides, num_glimpses)
     for share, side in zip(expected, sides):
         assert f"{share:.0%} at {side}x{side}" in line
     assert ("larger than the image" in line) == (max(sides) > min(image_size))
@@ -100,7 +101,7 @@ def test_calibration_error_is_that_of_a_loop_over_bins(num_bins):
     correct = rng.random(203) < confidences**2
     expected = plain_calibration_error(confidences, correct, num_bins)
     assert expected > 0.05
-    found = metrics.calibration_error(confidences, correct, num_bins)
+    found = statistics.calibration_error(confidences, correct, num_bins)
     assert found == pytest.approx(expected)
 
 
@@ -114,7 +115,7 @@ def test_calibration_error_is_that_of_a_loop_over_bins(num_bins):
     ],
 )
 def test_calibration_error_by_hand(confidences, correct, expected):
-    found = metrics.calibration_error(np.array(confidences), np.array(correct))
+    found = statistics.calibration_error(np.array(confidences), np.array(correct))
     assert found == pytest.approx(expected)
 
 
@@ -128,7 +129,7 @@ def test_calibration_error_by_hand(confidences, correct, expected):
     ],
 )
 def test_accuracy_is_written_with_its_count(accuracy, num_examples, text):
-    assert metrics.format_accuracy(accuracy, num_examples) == text
+    assert words.format_accuracy(accuracy, num_examples) == text
 
 
 @pytest.mark.parametrize(
@@ -188,22 +189,22 @@ def alike(rng, groups, shape=()):
 )
 def test_the_standard_error_of_clustered_images_is_the_spread_of_their_means(groups):
     answers = alike(np.random.default_rng(0), groups)
-    errors = np.array([metrics.standard_error(each, groups) for each in answers])
+    errors = np.array([statistics.standard_error(each, groups) for each in answers])
     truth = answers.mean(axis=1).var(ddof=1)
     assert np.mean(errors**2) == pytest.approx(truth, rel=MONTE_CARLO)
     # As if all were independent, it would be too small by far.
-    alone = np.array([metrics.standard_error(each) for each in answers])
+    alone = np.array([statistics.standard_error(each) for each in answers])
     assert np.mean(alone**2) < 0.6 * truth
 
 
 def test_the_standard_error_of_independent_images_needs_no_groups():
     every = np.arange(30)
     answers = alike(np.random.default_rng(1), every, (2,))
-    errors = np.array([metrics.standard_error(each) for each in answers])
+    errors = np.array([statistics.standard_error(each) for each in answers])
     truth = answers.mean(axis=1).var(axis=0, ddof=1)
     np.testing.assert_allclose((errors**2).mean(axis=0), truth, rtol=MONTE_CARLO)
     for grouped in (every, every[::-1] + 7):
-        found = metrics.standard_error(answers[0], grouped)
+        found = statistics.standard_error(answers[0], grouped)
         np.testing.assert_allclose(found, errors[0], rtol=1e-12)
     by_hand = np.sqrt(answers[0].var(axis=0, ddof=1) / 30)
     np.testing.assert_allclose(errors[0], by_hand, rtol=1e-12)
@@ -215,7 +216,7 @@ def test_the_standard_error_of_a_paired_difference_knows_of_the_pairs():
     chances = np.where(difficulty, 0.95, 0.2)
     one, other = (rng.random(chances.shape) < each for each in (chances, chances - 0.1))
     difference = one.astype(float) - other
-    errors = np.array([metrics.standard_error(each) for each in difference])
+    errors = np.array([statistics.standard_error(each) for each in difference])
     truth = difference.mean(axis=1).var(ddof=1)
     assert np.mean(errors**2) == pytest.approx(truth, rel=MONTE_CARLO)
     apart = one.mean(axis=1).var(ddof=1) + other.mean(axis=1).var(ddof=1)
@@ -225,22 +226,22 @@ def test_the_standard_error_of_a_paired_difference_knows_of_the_pairs():
 @pytest.mark.parametrize("num_seeds", [2, 3])
 def test_the_spread_of_a_few_seeds_is_on_average_that_of_many(num_seeds):
     draws = np.random.default_rng(3).normal(98.0, 0.3, (NUM_SIMULATED, num_seeds))
-    stds = np.array([metrics.mean_and_std(seeds)["std"] for seeds in draws])
+    stds = np.array([statistics.mean_and_std(seeds)["std"] for seeds in draws])
     scatter = MONTE_CARLO / np.sqrt(num_seeds - 1)
     assert np.mean(stds**2) == pytest.approx(0.3**2, rel=scatter)
     # And the standard error over training seeds is the spread of their means.
-    errors = np.array([metrics.standard_error(seeds) for seeds in draws])
+    errors = np.array([statistics.standard_error(seeds) for seeds in draws])
     assert np.mean(errors**2) == pytest.approx(0.3**2 / num_seeds, rel=scatter)
 
 
 def test_one_seed_or_one_picture_says_nothing_of_others():
-    one = metrics.mean_and_std([[0.5, 0.25]])
+    one = statistics.mean_and_std([[0.5, 0.25]])
     assert one == {"mean": [0.5, 0.25], "std": None}
     for values, groups in ((np.ones((1, 2)), None), (np.eye(2), [7, 7])):
-        error = metrics.standard_error(values, groups)
-        assert metrics.without_nan(error) == [None, None]
-    assert metrics.without_nan(np.float64("nan")) is None
-    assert metrics.without_nan(np.float32(0.5)) == 0.5
+        error = statistics.standard_error(values, groups)
+        assert statistics.without_nan(error) == [None, None]
+    assert statistics.without_nan(np.float64("nan")) is None
+    assert statistics.without_nan(np.float32(0.5)) == 0.5
 
 
 # Comparison of policies
@@ -353,18 +354,18 @@ def test_policies_are_measured_as_plain_rollouts_are(compared, name):
             assert std == pytest.approx(expected, abs=1e-5), measure
     for measure in runs[0][0]:
         by_image = np.mean([run[measure] for run, _, _ in runs], axis=0)
-        error = metrics.standard_error(by_image, GROUPS)
+        error = statistics.standard_error(by_image, GROUPS)
         assert found[measure]["standard_error"] == pytest.approx(error, abs=1e-5)
         assert np.shape(error) == (NUM_GLIMPSES,) and error.min() > 0
     assert found["num_correct"] == [run["accuracy"][:, -1].sum() for run, _, _ in runs]
-    statistics = [
-        metrics.policy_statistics(
+    moves = [
+        movement.policy_statistics(
             places, np.asarray(network.glimpse_boxes(places, (12, 9))), (12, 9)
         )
         for _, _, places in runs
     ]
     for key, value in found["statistics"].items():
-        assert value == pytest.approx(np.mean([s[key] for s in statistics]), abs=1e-6)
+        assert value == pytest.approx(np.mean([s[key] for s in moves]), abs=1e-6)
 
 
 def test_a_comparison_says_what_was_compared(compared):
@@ -383,7 +384,7 @@ def test_a_comparison_says_what_was_compared(compared):
 
 
 def test_statistics_can_be_written_as_json():
-    found = metrics.policy_statistics(
+    found = movement.policy_statistics(
         np.zeros((1, 1, 2)), np.array([boxes((0, 0))]), SIZE
     )
     assert {type(value) for value in found.values()} == {float}

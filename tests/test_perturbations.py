@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from ram_tf import data, evaluation, policies
-from ram_tf.perturbations import perturbations
+from ram_tf.evaluation.perturbations import perturbations
 from tests.comparisons import assert_close
 from tests.test_metrics import make_network
 

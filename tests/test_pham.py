@@ -8,24 +8,17 @@ import pytest
 import scipy.special
 import tensorflow as tf
 
-from ram_tf import (
-    data,
-    evaluation,
-    export,
-    metrics,
-    models,
-    objectives,
-    phases,
-    policies,
-    random,
-)
+from ram_tf import data, evaluation, models, objectives, policies, random
 from ram_tf.errors import InputError
+from ram_tf.evaluation import statistics
+from ram_tf.families import pham
+from ram_tf.serving.served import Served
 from ram_tf.training.checkpointing import load_weights, save_checkpoint
 from ram_tf.training.trainer import Trainer
 from tests.comparisons import assert_close, relative_error
 
 PARTS = ("patch_encoder", "location_mixer", "core", "classifier", "partial_vae")
-PHASES = {phase.name: phase for phase in phases.PHAM_PHASES}
+PHASES = {phase.name: phase for phase in pham.PHASES}
 RNG = np.random.default_rng(0)
 IMAGES = RNG.random((6, 8, 10, 1), "float32")
 LABELS = np.arange(6) % 3
@@ -447,9 +440,7 @@ def test_of_equal_gains_the_first_unseen_cell_in_reading_order_is_taken():
     second = tuple(network.cell_locations[1].tolist())
     policy = policies.InformationGain(num_samples=2, first_location=second)
     expected = network.cell_locations[[1, 0, 2, 3]]
-    served = export.Served(
-        network, policy, policy, 4, IMAGES.shape[1:], ("a", "b", "c")
-    )
+    served = Served(network, policy, policy, 4, IMAGES.shape[1:], ("a", "b", "c"))
     seed = np.zeros(6, "int64")
     state = served.answer("start", {"seed": seed})
     stepped = []
@@ -767,17 +758,17 @@ def test_a_frozen_flow_is_not_initialised():
     [([0.5], 0.5), ([0, 1], 0.5), ([0, 1, 1], 0.75), ([1, 1, 1, 1], 1.0)],
 )
 def test_the_area_under_the_accuracy(accuracy, area):
-    assert metrics.normalized_area(accuracy) == pytest.approx(area)
+    assert statistics.normalized_area(accuracy) == pytest.approx(area)
 
 
 def test_the_rank_correlation_is_of_order_alone():
     values = np.array([0.1, 0.5, 0.2, 3.0])
-    assert metrics.rank_correlation(values, np.exp(values)) == pytest.approx(1)
-    assert metrics.rank_correlation(values, -values) == pytest.approx(-1)
+    assert statistics.rank_correlation(values, np.exp(values)) == pytest.approx(1)
+    assert statistics.rank_correlation(values, -values) == pytest.approx(-1)
     # Ranks 0 2 1 3 and 0 1 2 3: 1 - 6 * 2 / (4 * 15).
-    assert metrics.rank_correlation(values, np.arange(4)) == pytest.approx(0.8)
-    assert metrics.rank_correlation(values, np.ones(4)) == 0
-    assert metrics.rank_correlation(np.ones(4), values) == 0
+    assert statistics.rank_correlation(values, np.arange(4)) == pytest.approx(0.8)
+    assert statistics.rank_correlation(values, np.ones(4)) == 0
+    assert statistics.rank_correlation(np.ones(4), values) == 0
 
 
 @pytest.mark.parametrize(
@@ -795,7 +786,7 @@ def test_stopping_early_takes_the_first_glimpse_that_promises_too_little(
         [[True, False, True], [False, False, True], [False, True, False]]
     )
     best_gain = np.array([[0.5, 0.1], [0.3, 0.2], [0.1, 0.9]])
-    found = metrics.stop_early(correct, best_gain < threshold)
+    found = statistics.stop_early(correct, best_gain < threshold)
     assert found == {
         "glimpses": pytest.approx(glimpses),
         "accuracy": pytest.approx(accuracy),

@@ -11,7 +11,9 @@ import keras
 import numpy as np
 import pytest
 
-from ram_tf import evaluation, experiment, reports, visualization
+from ram_tf import evaluation, experiment, pictures
+from ram_tf.evaluation import reports
+from ram_tf.experiment import runner
 from ram_tf.families import FAMILIES
 from ram_tf.layers import backbone as backbones
 from ram_tf.training import checkpointing
@@ -127,11 +129,11 @@ def references(configs, tmp_path_factory):
     measured = dict.fromkeys(("accuracy", "accuracy_one_sample"), zero)
     compared = {"policies": {"learned": measured}, "num_examples": 4}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(experiment, "Loop", NoLoop)
+        patch.setattr(runner, "Loop", NoLoop)
         patch.setattr(evaluation, "compare_policies", lambda *_, **more: compared)
         for module, name in (
-            (visualization, "record"),
-            (visualization, "plot_recording"),
+            (pictures.record, "record"),
+            (pictures.glimpses, "plot_recording"),
             (reports, "report_results"),
         ):
             patch.setattr(module, name, lambda *_: None)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from ram_tf import data, models, policies, visualization
+from ram_tf import data, models, policies
 from ram_tf.errors import InputError
+from ram_tf.pictures.record import record
 from ram_tf.serving.client import RestClient
 from tests.contracts import small_ram
 
@@ -27,9 +28,7 @@ def looker(network):
 ENTRIES = {
     "a split": lambda network, images: data.Split(images, np.arange(3)),
     "a call": lambda network, images: network(images, policy=CENTER, num_glimpses=1),
-    "a recording": lambda network, images: visualization.record(
-        network, CENTER, images, 1
-    ),
+    "a recording": lambda network, images: record(network, CENTER, images, 1),
     "looking as long as it takes": lambda network, images: looker(network)(images),
     "a client": lambda network, images: RestClient("localhost:1", "model").call(
         "serving_default", {"images": images}

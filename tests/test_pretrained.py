@@ -5,8 +5,10 @@ import shutil
 import numpy as np
 import pytest
 
-from ram_tf import experiment, pretrained, trained
+from ram_tf import experiment, pretrained
 from ram_tf.errors import InputError
+from ram_tf.studies.draw import draw
+from ram_tf.studies.evaluate import evaluate
 
 
 @pytest.mark.parametrize("name", pretrained.names())
@@ -14,7 +16,7 @@ def test_a_packaged_model_is_small_whole_and_looks(name):
     folder = pretrained.locate(f"packaged:{name}")
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 4e6
-    restored = trained.restore(f"packaged:{name}")
+    restored = experiment.restore(f"packaged:{name}")
     assert restored.config.data.datapath is None
     images = np.zeros((2, *restored.image_shape), "uint8")
     looked = restored.network(images, policy=restored.pick(), num_glimpses=3)
@@ -23,7 +25,7 @@ def test_a_packaged_model_is_small_whole_and_looks(name):
 
 def test_the_packaged_digits_are_recognised():
     report = []
-    compared = trained.evaluate(
+    compared = evaluate(
         "packaged:ram_digits",
         chosen=["mean"],
         seeds=1,
@@ -35,7 +37,7 @@ def test_the_packaged_digits_are_recognised():
 
 def test_an_unknown_packaged_model_is_refused_with_the_known_ones():
     with pytest.raises(InputError, match="'vgg'.*packaged:ram_digits"):
-        trained.restore("packaged:vgg")
+        experiment.restore("packaged:vgg")
 
 
 def test_any_other_name_is_a_folder(tmp_path):
@@ -60,8 +62,8 @@ def test_packaging_keeps_the_weights_and_forgets_the_place_and_the_optimizer(tmp
     folder = pretrained.package(workdir, "mine", tmp_path)
     assert "somebody" not in "".join(p.read_text() for p in folder.rglob("*.json"))
     assert not list(folder.rglob("optimizer.h5"))
-    before = trained.restore(pretrained.locate("packaged:ram_digits")).network
-    after = trained.restore(folder).network
+    before = experiment.restore(pretrained.locate("packaged:ram_digits")).network
+    after = experiment.restore(folder).network
     for one, other in zip(before.weights, after.weights, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -72,8 +74,8 @@ def test_half_the_bits_keep_the_weights_to_their_last_digits(tmp_path):
     weights = "checkpoints/best/model.weights.h5"
     size, before = [(run / weights).stat().st_size for run in (folder, whole)]
     assert size < 0.55 * before
-    before = trained.restore(whole).network
-    after = trained.restore(folder).network
+    before = experiment.restore(whole).network
+    after = experiment.restore(folder).network
     for one, other in zip(before.weights, after.weights, strict=True):
         assert other.dtype == "float32"
         np.testing.assert_array_equal(np.asarray(one).astype("float16"), other)
@@ -117,7 +119,7 @@ def test_a_packaged_model_can_be_packaged_again_in_half_the_size(tmp_path):
     pretrained.package(folder, "mine", tmp_path, half=True)
     assert weights.stat().st_size < 0.55 * size
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
-    trained.restore(folder)
+    experiment.restore(folder)
 
 
 @pytest.mark.parametrize(
@@ -133,12 +135,12 @@ def test_other_data_than_it_was_trained_on_are_refused(name, value, said, tmp_pa
     dataset = json.loads((workdir / "dataset.json").read_text())
     (workdir / "dataset.json").write_text(json.dumps(dataset | {name: value}))
     with pytest.raises(InputError, match=said):
-        trained.evaluate(workdir, chosen=["mean"], max_examples=10)
+        evaluate(workdir, chosen=["mean"], max_examples=10)
     with pytest.raises(InputError, match=said):
-        trained.draw(workdir, "glimpses", tmp_path / "glimpses.png")
+        draw(workdir, "glimpses", tmp_path / "glimpses.png")
 
 
 def test_what_is_packaged_can_be_built_from_its_config():
     for name in pretrained.names():
-        config = trained.restore(f"packaged:{name}").config
+        config = experiment.restore(f"packaged:{name}").config
         assert set(config.eval.policies) <= set(experiment.build_policies(config))

@@ -11,7 +11,8 @@ MODULES = ["ram_tf"] + sorted(
     info.name for info in pkgutil.walk_packages(ram_tf.__path__, "ram_tf.")
 )
 PACKAGES = ["ram_tf.data", "ram_tf.layers", "ram_tf.models", "ram_tf.objectives"]
-PACKAGES += ["ram_tf.ops", "ram_tf.policies", "ram_tf.training"]
+PACKAGES += ["ram_tf.ops", "ram_tf.policies", "ram_tf.training", "ram_tf.families"]
+PACKAGES += ["ram_tf.evaluation", "ram_tf.experiment", "ram_tf.benchmark"]
 
 
 def own_public(module):

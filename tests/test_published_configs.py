@@ -2,7 +2,7 @@
 
 import pytest
 
-from ram_tf import experiment
+from ram_tf import experiment, pretrained
 from ram_tf.families import find_family
 from tests.conftest import ROOT
 from tests.test_configs import config_named, load
@@ -121,9 +121,7 @@ def test_the_short_recipe_keeps_its_own_first_phase(monkeypatch):
     config = config_named("pham_cifar10_short", monkeypatch)
     train = effective(config, "first").train
     assert (train.learning_rate, train.steps_per_epoch, train.epochs) == (2e-3, 500, 10)
-    packaged, *_ = experiment.read_run(
-        experiment.pretrained.locate("packaged:pham_cifar10_short")
-    )
+    packaged, *_ = experiment.read_run(pretrained.locate("packaged:pham_cifar10_short"))
     own = effective(config, "third")
     assert own.model.to_dict() == packaged.model.to_dict()
     assert own.phases.to_dict() == packaged.phases.to_dict()

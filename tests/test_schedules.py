@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ram_tf import data, experiment, layers, models, phases, policies
+from ram_tf import data, experiment, layers, models, policies
 from ram_tf.errors import InputError
+from ram_tf.families import fine_grained, ram
 from ram_tf.training.callbacks import EarlyStopping
 from ram_tf.training.checkpointing import Checkpointing, load_weights, read_state
 from ram_tf.training.loop import Loop
@@ -153,7 +154,7 @@ def test_a_log_that_is_no_measure_decides_nothing(name, index):
 
 @pytest.mark.parametrize("name", ["learning_rate", "val_spread", "val_acuracy"])
 def test_what_no_epoch_logs_is_refused_with_what_asked_for_it(name):
-    phase = phases.FINE_GRAINED_PHASES[0]
+    phase = fine_grained.PHASES[0]
     with pytest.raises(InputError, match=f"objective is '{name}', expected one of"):
         experiment.check_monitor(phase, "objective", name)
     for known in ("val_high_low_accuracy", "spread", "val_loss"):
@@ -236,7 +237,7 @@ def train(folder, early_stopping, stop_at=None):
         core=layers.RectifierCell(4),
     )
     network.build((None, *dataset.image_shape))
-    phase = phases.RAM_PHASES[0]
+    phase = ram.PHASES[0]
     trainer = Trainer(network, phase, policies.GaussianPolicy(), 2, xla=False)
     optimizer, decisive = make_optimizer(
         0.01, PLATEAU, total_steps=12, steps_per_epoch=STEPS_PER_EPOCH

@@ -6,6 +6,7 @@ import pytest
 
 from ram_tf import experiment, pretrained
 from ram_tf.errors import InputError
+from ram_tf.experiment import start
 
 FIRST, SECOND = (f"--training_phase={phase}" for phase in ("first", "second"))
 
@@ -65,7 +66,7 @@ def test_training_starts_from_a_packaged_model(understand, tmp_path, monkeypatch
     def load_weights(network, checkpoint):
         raise Loaded(checkpoint)
 
-    monkeypatch.setattr(experiment, "load_weights", load_weights)
+    monkeypatch.setattr(start, "load_weights", load_weights)
     config = understand(
         "--pretrain_checkpoint=packaged:ram_digits",
         "--config.data.test_places=1",

@@ -10,9 +10,11 @@ import zipfile
 import numpy as np
 import pytest
 
-from ram_tf import importing, layers, trained
+from ram_tf import experiment, layers
 from ram_tf.errors import InputError
-from ram_tf.torch_checkpoint import read_torch_checkpoint
+from ram_tf.interchange import published_ram
+from ram_tf.interchange.torch_checkpoint import read_torch_checkpoint
+from ram_tf.studies.evaluate import evaluate
 from tests.test_configs import config_named
 
 WEIGHTS = {
@@ -225,20 +227,20 @@ def test_a_published_checkpoint_becomes_a_workdir(
     content, storages = as_saved(weights)
     write_stream(tmp_path / "c.pth.tar", {"model_state": content}, storages)
     workdir = tmp_path / "run"
-    importing.import_ram(
+    published_ram.import_ram(
         tmp_path / "c.pth.tar", workdir, config, stddev=0.3, num_scales=2
     )
-    network = trained.restore(workdir).network
+    network = experiment.restore(workdir).network
     assert network.glimpse_sides == (5, 10)
     assert network.location.stddev == 0.3
     assert network.location.bound == bound
-    assert network.retina.pixel_mean == importing.PIXEL_MEAN
+    assert network.retina.pixel_mean == published_ram.PIXEL_MEAN
     assert isinstance(network.core, layers.RectifierCell)
-    assert trained.restore(workdir).pick("learned").first_fraction == 1
-    for name, variable, convert in importing.published_weights(network):
+    assert experiment.restore(workdir).pick("learned").first_fraction == 1
+    for name, variable, convert in published_ram.published_weights(network):
         np.testing.assert_array_equal(variable, convert(weights[name]))
     images = np.zeros((2, 28, 28, 1), "uint8")
-    looked = network(images, policy=trained.restore(workdir).pick(), num_glimpses=2)
+    looked = network(images, policy=experiment.restore(workdir).pick(), num_glimpses=2)
     assert looked.logits.shape == (2, 2, 10)
 
 
@@ -246,7 +248,7 @@ def test_a_published_checkpoint_becomes_a_workdir(
 def test_a_config_of_other_models_or_data_is_refused(name, monkeypatch, tmp_path):
     config = config_named(name, monkeypatch)
     with pytest.raises(InputError, match=f"of {config.family} on {config.data.name}"):
-        importing.import_ram(tmp_path / "c", tmp_path / "run", config, stddev=0.3)
+        published_ram.import_ram(tmp_path / "c", tmp_path / "run", config, stddev=0.3)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +265,7 @@ def test_other_weights_are_refused(change, said, config, tmp_path):
     content, storages = as_saved(weights)
     write_stream(tmp_path / "c.pth.tar", {"model_state": content}, storages)
     with pytest.raises(InputError, match=said):
-        importing.import_ram(
+        published_ram.import_ram(
             tmp_path / "c.pth.tar",
             tmp_path / "run",
             config,
@@ -275,14 +277,14 @@ def test_other_weights_are_refused(change, said, config, tmp_path):
 
 def test_a_used_folder_is_not_overwritten(config, tmp_path):
     with pytest.raises(InputError, match="exists: give a new folder"):
-        importing.import_ram(tmp_path / "c.pth.tar", tmp_path, config, stddev=0.2)
+        published_ram.import_ram(tmp_path / "c.pth.tar", tmp_path, config, stddev=0.2)
 
 
 def test_the_published_checkpoint_reads_mnist(real_data, config, tmp_path):
     (checkpoint,) = real_data("checkpoints").glob("*.pth.tar")
     workdir = tmp_path / "run"
-    importing.import_ram(checkpoint, workdir, config, stddev=0.17)
-    compared = trained.evaluate(
+    published_ram.import_ram(checkpoint, workdir, config, stddev=0.17)
+    compared = evaluate(
         workdir,
         chosen=["learned"],
         seeds=1,

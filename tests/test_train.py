@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ram_tf import data, experiment, tuning
+from ram_tf import data, experiment
 from ram_tf.errors import InputError
 from ram_tf.families import find_family
+from ram_tf.studies import tuning
 from tests.conftest import ROOT
 
 CONFIGS = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))

@@ -6,20 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ram_tf import (
-    data,
-    evaluation,
-    export,
-    layers,
-    models,
-    objectives,
-    phases,
-    policies,
-)
+from ram_tf import data, evaluation, layers, models, objectives, policies
 from ram_tf import random as ram_random
 from ram_tf.errors import InputError
-from ram_tf.families import FAMILIES
-from ram_tf.metrics import COLLAPSED_SPREAD
+from ram_tf.evaluation.movement import COLLAPSED_SPREAD
+from ram_tf.families import FAMILIES, ram
+from ram_tf.serving.served import Served
 from ram_tf.training.checkpointing import Checkpointing, find_checkpoint
 from ram_tf.training.loop import Loop, NonFiniteLoss
 from ram_tf.training.trainer import Trainer, clip_global_norm, mean_over_global_batch
@@ -29,7 +21,7 @@ from tests.contracts import small_fine_grained, small_pham, small_ram
 RNG = np.random.default_rng(0)
 IMAGES = RNG.random((12, 10, 9, 1), "float32")
 LABELS = np.arange(12) % 3
-PHASE = phases.RAM_PHASES[0]
+PHASE = ram.PHASES[0]
 PARTS = ("glimpse_network", "core", "location", "baseline", "classifier")
 MEAN = policies.GaussianPolicy(sample=False)
 ONE_DEVICE = tf.distribute.get_strategy()
@@ -339,7 +331,7 @@ def test_boxes_are_summed_once_an_image_however_many_copies(monkeypatch):
     evaluation.Evaluator(
         trainer.network, policies.GaussianPolicy(), 3, mc_samples=5, xla=False
     ).measure([(IMAGES, LABELS, np.ones(12))])
-    served = export.Served(
+    served = Served(
         trainer.network,
         policies.GaussianPolicy(),
         policies.GaussianPolicy(),

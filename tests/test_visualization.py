@@ -7,9 +7,13 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ram_tf import layers, models, policies, random, visualization
+from ram_tf import layers, models, policies, random
 from ram_tf.errors import InputError
-from ram_tf.training.callbacks import PolicyMonitor
+from ram_tf.experiment.monitor import PolicyMonitor
+from ram_tf.pictures.curves import plot_curves
+from ram_tf.pictures.gain import plot_gain
+from ram_tf.pictures.glimpses import animate_glimpses, plot_glimpses
+from ram_tf.pictures.record import record
 from tests.comparisons import assert_close
 
 NUM_IMAGES, NUM_GLIMPSES, SIZE = 2, 3, (17, 24)
@@ -53,7 +57,7 @@ def case(request):
     channels, num_scales, num_classes, dtype = request.param
     images = some_images(channels, dtype)
     network = make_network(channels, num_scales, num_classes)
-    recording = visualization.record(network, POLICY, images, NUM_GLIMPSES)
+    recording = record(network, POLICY, images, NUM_GLIMPSES)
     return network, images, recording, names(num_classes)
 
 
@@ -115,7 +119,7 @@ def test_a_recording_has_the_noise_that_the_model_saw(policy, monkeypatch):
     seen = np.concatenate(seen, axis=1)  # A plan that stays in one place looks once.
     seen = seen[:, np.minimum(np.arange(NUM_GLIMPSES), seen.shape[1] - 1)]
     monkeypatch.undo()
-    recording = visualization.record(network, policy, images, NUM_GLIMPSES, seed=5)
+    recording = record(network, policy, images, NUM_GLIMPSES, seed=5)
     np.testing.assert_array_equal(recording["glimpses"], seen)
 
 
@@ -131,7 +135,7 @@ def test_boxes_are_the_pixels_around_the_locations(case):
 def test_the_picture_has_a_row_an_image_and_a_column_a_glimpse(tmp_path, case):
     _, _, recording, class_names = case
     path = tmp_path / "new folder" / "glimpses.png"
-    assert visualization.plot_glimpses(recording, path, class_names, LABELS) == path
+    assert plot_glimpses(recording, path, class_names, LABELS) == path
     with Image.open(path) as picture:
         width, height = picture.size
         pixels = np.asarray(picture.convert("RGB"), float)
@@ -145,7 +149,7 @@ def test_the_picture_has_a_row_an_image_and_a_column_a_glimpse(tmp_path, case):
 def test_the_animation_adds_a_glimpse_a_frame_and_holds_the_last(tmp_path, case):
     _, _, recording, class_names = case
     path = tmp_path / "new folder" / "glimpses.gif"
-    assert visualization.animate_glimpses(recording, path, class_names, LABELS) == path
+    assert animate_glimpses(recording, path, class_names, LABELS) == path
     frames, seconds = [], 0.0
     with Image.open(path) as film:
         assert abs(film.size[0] - 90 * 1.7 * NUM_IMAGES) <= 1
@@ -168,8 +172,8 @@ def test_the_box_of_a_glimpse_is_drawn_where_it_looked(tmp_path):
     pictures = []
     for place in [(-0.6, -0.5), (0.6, 0.5)]:
         policy = policies.GaussianPolicy(sample=False, first_location=place)
-        recording = visualization.record(network, policy, dark, 1)
-        path = visualization.plot_glimpses(recording, tmp_path / "a.png", names(2))
+        recording = record(network, policy, dark, 1)
+        path = plot_glimpses(recording, tmp_path / "a.png", names(2))
         with Image.open(path) as picture:
             pictures.append(np.asarray(picture.convert("RGB"), float))
     assert pictures[0].shape == pictures[1].shape
@@ -182,10 +186,10 @@ def test_the_box_of_a_glimpse_is_drawn_where_it_looked(tmp_path):
 
 def test_one_image_and_one_glimpse_can_be_drawn_without_labels(tmp_path):
     network = make_network(1, 1, 2)
-    recording = visualization.record(network, POLICY, some_images(1, "uint8")[:1], 1)
+    recording = record(network, POLICY, some_images(1, "uint8")[:1], 1)
     for plot, name in [
-        (visualization.plot_glimpses, "one.png"),
-        (visualization.animate_glimpses, "one.gif"),
+        (plot_glimpses, "one.png"),
+        (animate_glimpses, "one.gif"),
     ]:
         with Image.open(plot(recording, tmp_path / name, names(2))) as picture:
             picture.load()
@@ -201,9 +205,9 @@ GRID_CASES = {
 }
 GAIN_POLICY = policies.InformationGain(num_samples=2)
 PLOTS = {
-    "a.png": visualization.plot_glimpses,
-    "a.gif": visualization.animate_glimpses,
-    "b.png": visualization.plot_gain,
+    "a.png": plot_glimpses,
+    "a.gif": animate_glimpses,
+    "b.png": plot_gain,
 }
 
 
@@ -231,7 +235,7 @@ def grid_images(shape, number=NUM_IMAGES):
 def grid_case(request):
     shape, grid = request.param
     network, images = make_pham(shape), grid_images(shape)
-    recording = visualization.record(network, GAIN_POLICY, images, NUM_GLIMPSES)
+    recording = record(network, GAIN_POLICY, images, NUM_GLIMPSES)
     return network, images, recording, grid
 
 
@@ -294,7 +298,7 @@ def test_every_picture_of_a_model_with_a_grid_has_its_data(tmp_path, grid_case, 
 
 def test_maps_show_gain_seen_cells_and_the_chosen_one(tmp_path, grid_case, figures):
     _, images, recording, grid = grid_case
-    visualization.plot_gain(recording, tmp_path / "a.png", names(3), LABELS)
+    plot_gain(recording, tmp_path / "a.png", names(3), LABELS)
     blocks, _ = panels_of(figures[0], recording)
     for image, (above, below) in enumerate(blocks):
         assert above[0].get_title() == f"true: class {LABELS[image]}"
@@ -330,7 +334,7 @@ def test_maps_show_gain_seen_cells_and_the_chosen_one(tmp_path, grid_case, figur
 
 def test_glimpses_are_under_the_maps_in_order(tmp_path, grid_case, figures):
     _, images, recording, _ = grid_case
-    visualization.plot_gain(recording, tmp_path / "a.png", names(3), LABELS)
+    plot_gain(recording, tmp_path / "a.png", names(3), LABELS)
     blocks, _ = panels_of(figures[0], recording)
     for image, (above, below) in enumerate(blocks):
         for step, axes in enumerate(below):
@@ -354,11 +358,9 @@ def test_glimpses_are_under_the_maps_in_order(tmp_path, grid_case, figures):
 def test_nothing_overlaps_or_leaves_the_picture(tmp_path, figures, num_glimpses):
     shape = (8, 10, 3)
     images = grid_images(shape)
-    recording = visualization.record(
-        make_pham(shape), GAIN_POLICY, images, num_glimpses
-    )
+    recording = record(make_pham(shape), GAIN_POLICY, images, num_glimpses)
     long_names = ["a very long name of a class"] * 3
-    visualization.plot_gain(recording, tmp_path / "a.png", long_names, LABELS)
+    plot_gain(recording, tmp_path / "a.png", long_names, LABELS)
     (figure,) = figures
     blocks, legend = panels_of(figure, recording)
     extents = [text.get_window_extent() for text in legend.texts]
@@ -376,11 +378,9 @@ def test_nothing_overlaps_or_leaves_the_picture(tmp_path, figures, num_glimpses)
 
 def test_a_map_without_any_gain_and_one_image_can_be_drawn(tmp_path, figures):
     shape = (8, 10, 1)
-    recording = visualization.record(
-        make_pham(shape), GAIN_POLICY, grid_images(shape, 1), 2
-    )
+    recording = record(make_pham(shape), GAIN_POLICY, grid_images(shape, 1), 2)
     recording["gain"] = np.minimum(recording["gain"], 0.0)
-    path = visualization.plot_gain(recording, tmp_path / "a.png", names(3))
+    path = plot_gain(recording, tmp_path / "a.png", names(3))
     assert_file_holds(path, recording, None)
     blocks, _ = panels_of(figures[0], recording)
     assert blocks[0, 0, 0].get_title() == ""
@@ -393,12 +393,10 @@ def test_a_map_without_any_gain_and_one_image_can_be_drawn(tmp_path, figures):
 )
 def test_no_gain_is_an_input_error(tmp_path, policy, num_glimpses, advice):
     shape = (8, 10, 1)
-    recording = visualization.record(
-        make_pham(shape), policy, grid_images(shape), num_glimpses
-    )
+    recording = record(make_pham(shape), policy, grid_images(shape), num_glimpses)
     assert "gain" not in recording
     with pytest.raises(InputError, match=advice) as caught:
-        visualization.plot_gain(recording, tmp_path / "a.png", names(3))
+        plot_gain(recording, tmp_path / "a.png", names(3))
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 
@@ -429,9 +427,9 @@ def test_the_monitor_draws_the_gain_if_there_is_one(tmp_path, policy, tag):
     monitor.set_model(StandInTrainer(network, 3))
     monitor.on_train_begin()
     monitor.on_epoch_end(0, {})
-    recording = visualization.record(network, policy, images, 3)
+    recording = record(network, policy, images, 3)
     assert_file_holds(tmp_path / "figures" / "epoch_0001.png", recording, LABELS)
-    kind = visualization.plot_gain if tag != "glimpses" else visualization.plot_glimpses
+    kind = plot_gain if tag != "glimpses" else plot_glimpses
     expected = kind(recording, tmp_path / "expected.png", names(3), LABELS)
     drawn = tmp_path / "figures" / "epoch_0001.png"
     assert drawn.read_bytes() == expected.read_bytes()
@@ -452,7 +450,7 @@ CURVES = """epoch,loss,accuracy,spread,learning_rate,val_loss,val_accuracy
 def test_curves_are_drawn_from_the_metrics_file_with_their_numbers_beside(tmp_path):
     (tmp_path / "metrics.csv").write_text(CURVES)
     path = tmp_path / "new folder" / "curves.png"
-    assert visualization.plot_curves(tmp_path / "metrics.csv", path) == path
+    assert plot_curves(tmp_path / "metrics.csv", path) == path
     with Image.open(path) as picture:
         # Four panels, three in a row.
         assert abs(picture.size[0] - 110 * 3.6 * 3) <= 1
@@ -476,5 +474,5 @@ def test_no_finished_epoch_is_an_input_error(tmp_path, content, said):
     if content is not None:
         (tmp_path / "metrics.csv").write_text(content)
     with pytest.raises(InputError, match=said):
-        visualization.plot_curves(tmp_path / "metrics.csv", tmp_path / "curves.png")
+        plot_curves(tmp_path / "metrics.csv", tmp_path / "curves.png")
     assert not (tmp_path / "curves.png").exists()

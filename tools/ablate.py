@@ -14,7 +14,7 @@ import pathlib
 from absl import flags
 from ml_collections import config_flags
 
-from ram_tf import command
+from ram_tf.commands import command_line
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 EXAMPLES = "configs/variants/"
@@ -34,16 +34,17 @@ flags.DEFINE_integer("num_glimpses", None, "Compared after training; as trained.
 
 def rewrite(argv):
     """Turns the short names into overrides of the config, and chooses its file."""
-    argv = command.choose_base(argv, "variants", "VARIANTS", EXAMPLES, ROOT)
-    return command.expand_short_names(argv, {"datapath": "data.datapath"})
+    argv = command_line.choose_base(argv, "variants", "VARIANTS", EXAMPLES, ROOT)
+    return command_line.expand_short_names(argv, {"datapath": "data.datapath"})
 
 
 def main(arguments):
-    from ram_tf import ablation, experiment
+    from ram_tf import experiment
+    from ram_tf.studies import ablation
 
     experiment.prefer(CONFIG.value, config_flags.get_override_values(FLAGS["config"]))
-    names = command.read_names(FLAGS.variants, "VARIANTS", EXAMPLES)
-    seeds = [command.number(seed, "seeds", int) for seed in FLAGS.seeds]
+    names = command_line.read_names(FLAGS.variants, "VARIANTS", EXAMPLES)
+    seeds = [command_line.number(seed, "seeds", int) for seed in FLAGS.seeds]
     return ablation.run(
         CONFIG.value,
         names["VARIANTS"],
@@ -55,6 +56,6 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    command.run(
+    command_line.run(
         main, rewrite=rewrite, default_config=ROOT / "configs" / "ram_digits.py"
     )

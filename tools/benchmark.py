@@ -19,7 +19,7 @@ import sys
 from absl import flags
 from ml_collections import config_flags
 
-from ram_tf import command
+from ram_tf.commands import command_line
 from ram_tf.errors import InputError
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -47,7 +47,10 @@ def main(arguments):
     if FLAGS.stop_epsilon:
         benchmark.measure_stopping(
             FLAGS.workdir,
-            [command.number(epsilon, "stop_epsilon") for epsilon in FLAGS.stop_epsilon],
+            [
+                command_line.number(epsilon, "stop_epsilon")
+                for epsilon in FLAGS.stop_epsilon
+            ],
             batch_size=overrides.get("train.batch_size", 512),
             datapath=CONFIG.value.data.get("datapath"),
             repeats=FLAGS.repeats,
@@ -64,7 +67,7 @@ def main(arguments):
     configured = [word for word in sys.argv[1:] if word.startswith("--config")]
     benchmark.run(
         CONFIG.value,
-        image_size=command.integers(FLAGS.image_size, "image_size", count=2),
+        image_size=command_line.integers(FLAGS.image_size, "image_size", count=2),
         retina=FLAGS.retina,
         start_command=[str(ROOT / "train.py"), *configured] if timed else None,
         repeats=FLAGS.repeats,
@@ -73,8 +76,8 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    command.run(
+    command_line.run(
         main,
         default_config=ROOT / "configs" / "ram_digits.py",
-        rewrite=lambda argv: command.expand_short_names(argv, SHORT_NAMES),
+        rewrite=lambda argv: command_line.expand_short_names(argv, SHORT_NAMES),
     )

@@ -12,7 +12,7 @@ import pathlib
 from absl import flags
 from ml_collections import config_flags
 
-from ram_tf import command
+from ram_tf.commands import command_line
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FLAGS = flags.FLAGS
@@ -27,11 +27,12 @@ flags.DEFINE_integer("mc_samples", 1, "Paths averaged, on both sides.", 1)
 
 def rewrite(argv):
     """Turns the short names into overrides of the config."""
-    return command.expand_short_names(argv, {"datapath": "data.datapath"})
+    return command_line.expand_short_names(argv, {"datapath": "data.datapath"})
 
 
 def main(arguments):
-    from ram_tf import cross_validation, experiment
+    from ram_tf import experiment
+    from ram_tf.studies import cross_validation
 
     experiment.prefer(CONFIG.value, config_flags.get_override_values(FLAGS["config"]))
     return cross_validation.run(
@@ -44,6 +45,6 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    command.run(
+    command_line.run(
         main, rewrite=rewrite, default_config=ROOT / "configs" / "photos_small.py"
     )

@@ -10,7 +10,7 @@
 
 from absl import flags
 
-from ram_tf import command
+from ram_tf.commands import command_line
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of a run.", required=True)
@@ -29,12 +29,12 @@ flags.DEFINE_string("plot", None, "Picture of accuracy against glimpses.")
 
 
 def main(arguments):
-    from ram_tf import trained
+    from ram_tf.studies.evaluate import evaluate
 
-    trained.evaluate(
+    evaluate(
         FLAGS.workdir,
         checkpoint=FLAGS.checkpoint,
-        num_glimpses=command.integers(FLAGS.num_glimpses, "num_glimpses"),
+        num_glimpses=command_line.integers(FLAGS.num_glimpses, "num_glimpses"),
         mc_samples=FLAGS.mc_samples,
         chosen=FLAGS.policy,
         seeds=FLAGS.seeds,
@@ -42,11 +42,13 @@ def main(arguments):
         max_examples=FLAGS.max_examples,
         datapath=FLAGS.datapath,
         robustness=FLAGS.robustness,
-        stop_epsilons=[command.number(e, "stop_epsilon") for e in FLAGS.stop_epsilon],
+        stop_epsilons=[
+            command_line.number(e, "stop_epsilon") for e in FLAGS.stop_epsilon
+        ],
         output=FLAGS.json,
         plot=FLAGS.plot,
     )
 
 
 if __name__ == "__main__":
-    command.run(main)
+    command_line.run(main)

@@ -12,7 +12,7 @@ import pathlib
 from absl import flags
 from ml_collections import config_flags
 
-from ram_tf import command
+from ram_tf.commands import command_line
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FLAGS = flags.FLAGS
@@ -25,9 +25,9 @@ flags.DEFINE_float("scale_factor", 2, "Ratio of neighbouring patches.", lower_bo
 
 
 def main(arguments):
-    from ram_tf import importing
+    from ram_tf.interchange import published_ram
 
-    importing.import_ram(
+    published_ram.import_ram(
         FLAGS.checkpoint,
         FLAGS.workdir,
         CONFIG.value,
@@ -38,4 +38,4 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    command.run(main, default_config=ROOT / "configs" / "ram_mnist.py")
+    command_line.run(main, default_config=ROOT / "configs" / "ram_mnist.py")

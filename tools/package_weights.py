@@ -5,7 +5,7 @@ python tools/package_weights.py --workdir=runs/ram_mnist --name=ram_mnist [--hal
 
 from absl import flags
 
-from ram_tf import command
+from ram_tf.commands import command_line
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of a run.", required=True)
@@ -21,4 +21,4 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    command.run(main)
+    command_line.run(main)

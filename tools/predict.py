@@ -11,7 +11,7 @@ from 0, share the files, on one machine or many.
 
 from absl import flags
 
-from ram_tf import command
+from ram_tf.commands import command_line
 from ram_tf.errors import InputError
 
 FLAGS = flags.FLAGS
@@ -28,7 +28,7 @@ flags.DEFINE_string("datapath", None, "One more image or folder.")
 
 
 def main(arguments):
-    from ram_tf import prediction
+    from ram_tf.serving import prediction
 
     prediction.predict(
         FLAGS.workdir,
@@ -52,4 +52,4 @@ def _shard(text):
 
 
 if __name__ == "__main__":
-    command.run(main, positional="images and folders")
+    command_line.run(main, positional="images and folders")

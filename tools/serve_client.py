@@ -11,7 +11,7 @@ path. With `--load_seconds` many clients send good and bad requests at once.
 
 from absl import flags
 
-from ram_tf import command
+from ram_tf.commands import command_line
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "Name of the served model.", required=True)
@@ -44,4 +44,4 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    command.run(main, positional="images and folders")
+    command_line.run(main, positional="images and folders")

@@ -14,7 +14,7 @@ import pathlib
 from absl import flags
 from ml_collections import config_flags
 
-from ram_tf import command
+from ram_tf.commands import command_line
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 EXAMPLES = "configs/spaces/"
@@ -38,17 +38,18 @@ SHORT_NAMES = {
 
 def rewrite(argv):
     """Turns the short names into overrides of the config, and chooses its file."""
-    argv = command.choose_base(argv, "space", "SPACE", EXAMPLES, ROOT)
-    return command.expand_short_names(argv, SHORT_NAMES)
+    argv = command_line.choose_base(argv, "space", "SPACE", EXAMPLES, ROOT)
+    return command_line.expand_short_names(argv, SHORT_NAMES)
 
 
 def main(arguments):
-    from ram_tf import experiment, tuning
+    from ram_tf import experiment
+    from ram_tf.studies import tuning
 
     experiment.prefer(CONFIG.value, config_flags.get_override_values(FLAGS["config"]))
     return tuning.search(
         CONFIG.value,
-        command.read_names(FLAGS.space, "SPACE", EXAMPLES)["SPACE"],
+        command_line.read_names(FLAGS.space, "SPACE", EXAMPLES)["SPACE"],
         FLAGS.workdir,
         tuner=FLAGS.tuner,
         max_trials=FLAGS.max_trials,
@@ -59,6 +60,6 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    command.run(
+    command_line.run(
         main, rewrite=rewrite, default_config=ROOT / "configs" / "ram_digits.py"
     )

@@ -12,7 +12,7 @@
 
 from absl import flags
 
-from ram_tf import command
+from ram_tf.commands import command_line
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of a run.", required=True)
@@ -29,9 +29,9 @@ flags.DEFINE_string("datapath", None, "Where the data are; default as trained.")
 
 
 def main(arguments):
-    from ram_tf import trained
+    from ram_tf.studies.draw import draw
 
-    trained.draw(
+    draw(
         FLAGS.workdir,
         FLAGS.kind,
         FLAGS.output,
@@ -45,4 +45,4 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    command.run(main)
+    command_line.run(main)

@@ -7,8 +7,10 @@ import sys
 
 import numpy as np
 
-from ram_tf import data, metrics, visualization
+from ram_tf import data
 from ram_tf.errors import InputError
+from ram_tf.evaluation import words
+from ram_tf.pictures.glimpses import plot_recording
 from ram_tf.serving.client import drive, load_test
 
 _BATCH = 32
@@ -26,7 +28,7 @@ def classify(client, paths, file=sys.stdout):
             batch, answer["labels"], answer["probabilities"], answer["locations"]
         )
         for path, label, probabilities, places in rows:
-            looked = metrics.format_places(places)
+            looked = words.format_places(places)
             writer.writerow((path, _text(label), f"{max(probabilities):.4f}", looked))
 
 
@@ -81,7 +83,7 @@ def step(client, paths, num_glimpses, seed=0, output=None, report=print):
     steps = []
     for answer in drive(client, sensor, num_glimpses, seed, overview):
         steps.append(answer)
-        place = metrics.format_places(answer["looked_at"][None])
+        place = words.format_places(answer["looked_at"][None])
         gain = ""
         if "information_gain" in answer:
             gain = f", best gain left {np.max(answer['information_gain']):.4f} nats"
@@ -93,9 +95,7 @@ def step(client, paths, num_glimpses, seed=0, output=None, report=print):
         names = [str(index) for index in range(len(steps[0]["probabilities"]))]
         best = int(np.argmax(steps[-1]["probabilities"]))
         names[best] = _text(steps[-1]["labels"])
-        visualization.plot_recording(
-            _recording(images, steps, boxes), pathlib.Path(output), names
-        )
+        plot_recording(_recording(images, steps, boxes), pathlib.Path(output), names)
         report(f"wrote {output}, and its numbers beside it as .npz")
 
 

@@ -17,9 +17,9 @@ import h5py
 import keras
 import tensorflow as tf
 
-from ram_tf import metrics
 from ram_tf.errors import InputError
 from ram_tf.files import flush, write_json
+from ram_tf.training.monitors import monitor_mode
 
 FORMAT_VERSION = 1
 WEIGHTS, OPTIMIZER, STATE = "model.weights.h5", "optimizer.h5", "state.json"
@@ -197,7 +197,7 @@ class Checkpointing(keras.callbacks.Callback):
         self.every_steps = every_steps
         self.steps_per_epoch = steps_per_epoch
         self.monitor = monitor
-        self.mode = metrics.monitor_mode(monitor)
+        self.mode = monitor_mode(monitor)
         self.replayed = tuple(replayed)
         self.writes = writes
         self.report = report

@@ -14,8 +14,6 @@ import sys
 import tempfile
 import warnings
 
-from ram_tf import benchmark, experiment, trained  # noqa: F401 - what takes long
-
 warnings.filterwarnings("ignore", category=DeprecationWarning)  # of fork with threads
 
 

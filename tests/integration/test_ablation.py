@@ -7,7 +7,8 @@ import shutil
 import numpy as np
 import pytest
 
-from ram_tf import trained
+from ram_tf import experiment
+from ram_tf.studies.evaluate import evaluate
 from tests.integration.conftest import read_rows
 
 NAMES = ["both", "fit only"]
@@ -71,7 +72,7 @@ def test_variants_name_the_config_that_they_vary(
     results = json.loads((workdir / "center/seed_0/results.json").read_text())
     assert set(results["comparison"]["policies"]) == {"learned"}
     assert results["steps"] == 14
-    restored = trained.restore(workdir / "center" / "seed_0")
+    restored = experiment.restore(workdir / "center" / "seed_0")
     assert restored.pick() is restored.pick("learned") == restored.pick("center")
     assert "mean" not in restored.policies
 
@@ -106,13 +107,13 @@ def test_variants_go_on_where_they_stopped_and_look_longer(
         last = longer["both y"][:, -1].mean()
         assert float(row["after_looks"]) == pytest.approx(last)
         folder = workdir / "both" / "seed_1"
-        measured = trained.evaluate(
+        measured = evaluate(
             folder,
             split="validation",
             num_glimpses=[5],
             chosen=["learned"],
             seeds=1,
-            max_examples=trained.restore(folder).config.eval.max_examples,
+            max_examples=experiment.restore(folder).config.eval.max_examples,
         )
         accuracy = measured["policies"]["learned"]["accuracy"]["mean"]
         assert longer["both y"][1].tolist() == pytest.approx(accuracy)

@@ -19,9 +19,11 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
-from ram_tf import export, pretrained, trained
+from ram_tf import experiment, pretrained
 from ram_tf.errors import InputError
 from ram_tf.serving import check, client, files, isolated, requests
+from ram_tf.serving.export import claim_version, export
+from ram_tf.serving.served import Served
 from tests import untrained
 from tests.comparisons import assert_close
 from tests.image_files import image_files
@@ -93,8 +95,8 @@ def written_in_no_time(monkeypatch):
         folder.mkdir()
         (folder / "saved_model.pb").touch()
 
-    monkeypatch.setattr(export.Served, "write", write)
-    monkeypatch.setattr(export.Served, "examples", lambda served: {})
+    monkeypatch.setattr(Served, "write", write)
+    monkeypatch.setattr(Served, "examples", lambda served: {})
     monkeypatch.setattr(isolated, "run", check_nothing)
 
 
@@ -131,7 +133,7 @@ def models(runs, tmp_path_factory):
     def write(kind):
         # What it would compare is compared below.
         with mock.patch.object(isolated, "run", check_nothing):
-            export.export(runs[kind], root / kind, report=lambda line: None)
+            export(runs[kind], root / kind, report=lambda line: None)
         return root / kind
 
     return Made(write)
@@ -255,10 +257,10 @@ def test_a_run_is_restored_in_the_precision_that_is_asked_for(
     keras.config.set_dtype_policy("float64")
     workdir = untrained.write_run(tmp_path / "run", kind, dtype)
     for asked, expected in ((None, dtype), ("float32", "float32")):
-        network = trained.restore(workdir, dtype=asked).network
+        network = experiment.restore(workdir, dtype=asked).network
         assert network.dtype_policy.name == network.core.dtype_policy.name == expected
         assert keras.config.dtype_policy().name == "float64"
-    policy = trained.restore(workdir, dtype="float32").pick()
+    policy = experiment.restore(workdir, dtype="float32").pick()
     looked = network(images[kind][:2], policy=policy, num_glimpses=1)
     assert looked.hidden.dtype == looked.logits.dtype == tf.float32
 
@@ -276,7 +278,7 @@ def test_a_run_is_restored_in_the_precision_that_is_asked_for(
 def test_every_packaged_model_is_exported(name, monkeypatch, tmp_path):
     monkeypatch.setattr(isolated, "run", check_here)
     lines = []
-    path = export.export(f"packaged:{name}", tmp_path / name, report=lines.append)
+    path = export(f"packaged:{name}", tmp_path / name, report=lines.append)
     assert path == tmp_path / name / "1" and str(path) in lines[0]
     assert keras.config.dtype_policy().name == "float32"
 
@@ -296,8 +298,8 @@ def test_bytes_and_files_are_read_as_floats_are(loaded, images, kind):
 
 @of_kinds()
 def test_the_model_in_memory_answers_the_same(loaded, images, runs, kind):
-    restored = trained.restore(runs[kind], dtype="float32")
-    served = export.Served.from_trained(restored)
+    restored = experiment.restore(runs[kind], dtype="float32")
+    served = Served.from_trained(restored)
     floats = as_floats(images[kind])
     answer = loaded[kind]("serving_default", images=floats)
     ours = served.answer("serving_default", {"images": floats})
@@ -403,9 +405,9 @@ def test_states_of_one_batch_may_be_at_different_steps(loaded, images):
 
 
 def test_copies_are_averaged(runs, images):
-    restored = trained.restore(runs["ram"], dtype="float32")
+    restored = experiment.restore(runs["ram"], dtype="float32")
     one, many = (
-        export.Served.from_trained(restored, mc_samples=samples) for samples in (1, 4)
+        Served.from_trained(restored, mc_samples=samples) for samples in (1, 4)
     )
     floats = as_floats(images["ram"])
     single, averaged = (
@@ -421,8 +423,8 @@ def test_copies_are_averaged(runs, images):
 
 @pytest.mark.parametrize("bound, expected", [(1e9, 1), (0.0, 2)])
 def test_looking_stops_when_no_place_promises_enough(runs, images, bound, expected):
-    restored = trained.restore(runs["pham"], dtype="float32")
-    served = export.Served.from_trained(restored, stop_epsilon=bound)
+    restored = experiment.restore(runs["pham"], dtype="float32")
+    served = Served.from_trained(restored, stop_epsilon=bound)
     floats = as_floats(images["pham"][:3])
     answer = served.answer("serving_default", {"images": floats})
     np.testing.assert_array_equal(answer["num_glimpses"], expected)
@@ -437,7 +439,7 @@ def test_looking_stops_when_no_place_promises_enough(runs, images, bound, expect
 
 def test_a_family_without_a_rule_to_stop_is_refused(runs, tmp_path):
     with pytest.raises(InputError, match="when to stop.*--stop_epsilon"):
-        export.export(runs["ram"], tmp_path / "m", stop_epsilon=0.1)
+        export(runs["ram"], tmp_path / "m", stop_epsilon=0.1)
 
 
 # What is written
@@ -464,7 +466,7 @@ def test_labels_and_preprocessing_travel_with_the_model(models, images, runs, ki
     assert tuple(told["image_shape"]) == images[kind].shape[1:]
     assert told["num_glimpses"] == 2 and told["class_names"] == labels
     # What tests/test_sensor.py builds a sensor from.
-    assert told["sensor"] == trained.restore(runs[kind]).network.describe_sensor()
+    assert told["sensor"] == experiment.restore(runs[kind]).network.describe_sensor()
 
 
 def test_a_label_is_one_line(tmp_path):
@@ -510,7 +512,7 @@ def test_nothing_is_written_outside_and_every_version_counts(
         (output / name).mkdir(parents=True)
     before = sorted(root.rglob("*"))
     lines = []
-    path = export.export(runs["ram"], output, report=lines.append)
+    path = export(runs["ram"], output, report=lines.append)
     assert path == output / "10" and files.last_version(output) == path
     outside = {each for each in root.rglob("*") if path not in each.parents}
     assert outside == {*before, path}
@@ -534,7 +536,7 @@ def test_two_exports_at_once_lose_no_version(tmp_path):
 
     def claim(folder):
         start.wait()
-        claimed.append(export.claim_version(folder, output).name)
+        claimed.append(claim_version(folder, output).name)
 
     threads = [threading.Thread(target=claim, args=(folder,)) for folder in folders]
     for thread in threads:
@@ -547,7 +549,7 @@ def test_two_exports_at_once_lose_no_version(tmp_path):
 @pytest.mark.parametrize("name", ["a[b]", "a*", "what?", "a\\b"])
 def test_an_output_that_tensorflow_takes_for_a_pattern_is_refused(runs, tmp_path, name):
     with pytest.raises(InputError, match="pattern.*another --output"):
-        export.export(runs["ram"], tmp_path / name / "m")
+        export(runs["ram"], tmp_path / name / "m")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -563,7 +565,7 @@ def test_a_failed_export_leaves_no_version(
 
     monkeypatch.setattr(isolated, "run", refuse)
     with pytest.raises(InputError, match="as it should: start: location differs"):
-        export.export(runs["ram"], output)
+        export(runs["ram"], output)
     assert list(output.iterdir()) == []
 
 

@@ -11,9 +11,10 @@ import socket
 import keras
 import pytest
 
-from ram_tf import experiment, tuning
+from ram_tf import experiment
 from ram_tf.errors import InputError
 from ram_tf.families import find_family
+from ram_tf.studies import tuning
 from ram_tf.training.checkpointing import save_checkpoint
 from ram_tf.training.loop import NonFiniteLoss
 from tests.integration.conftest import (

@@ -5,8 +5,9 @@ import pathlib
 import keras
 import numpy as np
 
-from ram_tf import evaluation, experiment, metrics, policies, trained
+from ram_tf import evaluation, experiment, policies
 from ram_tf.errors import InputError
+from ram_tf.evaluation import statistics, words
 from ram_tf.families import find_family
 from ram_tf.files import write_json
 
@@ -66,7 +67,7 @@ def run(config, workdir, *, num_folds=5, control="center", mc_samples=1, report=
     right = {name: np.concatenate(parts) for name, parts in right.items()}
     difference = right["learned"] - right[control]
     count = len(difference)
-    mean, error = difference.mean(), metrics.standard_error(difference)
+    mean, error = difference.mean(), statistics.standard_error(difference)
     accuracy = {name: float(each.mean()) for name, each in right.items()}
     write_json(
         workdir / "cross_validation.json",
@@ -79,9 +80,7 @@ def run(config, workdir, *, num_folds=5, control="center", mc_samples=1, report=
         },
     )
     for name, value in accuracy.items():
-        report(
-            f"{name:10} {metrics.format_accuracy(value, count)}, {mc_samples} path(s)"
-        )
+        report(f"{name:10} {words.format_accuracy(value, count)}, {mc_samples} path(s)")
     ahead = "learned" if mean > 0 else control
     verdict = f"{ahead} is ahead" if abs(mean) > 2 * error else "not told apart"
     report(
@@ -94,7 +93,7 @@ def run(config, workdir, *, num_folds=5, control="center", mc_samples=1, report=
 
 def _right(workdir, mc_samples, report):
     """Whether each test picture was classified correctly after the last glimpse."""
-    restored = trained.restore(workdir)
+    restored = experiment.restore(workdir)
     config = restored.config
     evaluator = evaluation.Evaluator(
         restored.network,
@@ -103,6 +102,6 @@ def _right(workdir, mc_samples, report):
         mc_samples=mc_samples,
         xla=config.runtime.xla,
     )
-    dataset = trained.load_data(restored, report=report)
+    dataset = experiment.load_data_for(restored, report=report)
     batches = dataset.eval_batches("test", config.eval.batch_size)
     return evaluator.measure(batches)["correct"][:, -1].astype(float)

@@ -7,10 +7,13 @@ import pathlib
 import keras
 import numpy as np
 
-from ram_tf import experiment, metrics, trained, visualization
+from ram_tf import experiment
 from ram_tf.errors import InputError
+from ram_tf.evaluation import statistics
 from ram_tf.families import find_family
 from ram_tf.files import whole_file
+from ram_tf.pictures.curves import plot_lines
+from ram_tf.studies.evaluate import evaluate
 
 
 def run(
@@ -101,16 +104,14 @@ def run(
     by_image = {
         name: _convergence(folders, results[name]) for name, folders in runs.items()
     }
-    visualization.plot_lines(
+    plot_lines(
         by_image,
         workdir / "convergence.png",
         "training images",
         "validation accuracy",
         x_scale="log",
     )
-    visualization.plot_lines(
-        by_glimpse, workdir / "glimpses.png", "glimpses", f"{split} accuracy"
-    )
+    plot_lines(by_glimpse, workdir / "glimpses.png", "glimpses", f"{split} accuracy")
     report(f"wrote {workdir}: comparison.csv, convergence.png, glimpses.png")
     return 0
 
@@ -139,14 +140,14 @@ def _read_results(folder, split):
 def _row(name, overrides, results, tests, by_glimpse):
     looks, curves = by_glimpse
     accuracy = [test["accuracy"] for test in tests]
-    over_seeds = metrics.mean_and_std(accuracy)
+    over_seeds = statistics.mean_and_std(accuracy)
     errors = [test.get("standard_error") for test in tests]  # Older runs have none.
     return {
         "variant": name,
         "accuracy": over_seeds["mean"],
         "standard_error": None if None in errors else np.mean(errors),
         "std": over_seeds["std"],
-        "seeds_error": metrics.without_nan(metrics.standard_error(accuracy)),
+        "seeds_error": statistics.without_nan(statistics.standard_error(accuracy)),
         "one_sample": np.mean([test["accuracy_one_sample"] for test in tests]),
         "looks": int(looks[-1]),
         "after_looks": np.mean([curve[-1] for curve in curves]),
@@ -189,7 +190,7 @@ def _accuracy_per_glimpse(num_glimpses, folders, tests, split):
 
 def _look_longer(folder, num_glimpses, split):
     config, *_ = experiment.read_run(folder)
-    compared = trained.evaluate(
+    compared = evaluate(
         folder,
         split=split,
         num_glimpses=[num_glimpses],

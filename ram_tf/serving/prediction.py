@@ -13,11 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import tensorflow as tf
 
-from ram_tf import data, metrics, random, reports
+from ram_tf import data, random
 from ram_tf.errors import InputError
+from ram_tf.evaluation import reports, words
+from ram_tf.experiment.restore import read_image, restore
 from ram_tf.files import whole_file
 from ram_tf.models import DynamicLooker, rollout
-from ram_tf.trained import read_image, restore
 from ram_tf.training.checkpointing import read_state
 
 _COLUMNS = ("file", "class", "probability", "locations")
@@ -138,7 +139,7 @@ def _answers(files, batch_size, trained, looker):
 
 def _describe(probabilities, places, class_names):
     best = int(probabilities.argmax())
-    looked = metrics.format_places(places)
+    looked = words.format_places(places)
     return class_names[best], f"{probabilities[best]:.4f}", looked
 
 

@@ -4,7 +4,9 @@ import sys
 
 import keras
 
-from ram_tf import metrics, policies
+from ram_tf import policies
+from ram_tf.evaluation.movement import COLLAPSED_SPREAD, describe_coverage
+from ram_tf.evaluation.words import format_accuracy
 
 
 def introduce(config, phase, dataset, network, num_replicas, report=print):
@@ -19,7 +21,7 @@ def introduce(config, phase, dataset, network, num_replicas, report=print):
         f"{network.count_params():,} parameters; {num_replicas} replica(s)"
     )
     report(
-        metrics.describe_coverage(
+        describe_coverage(
             dataset.image_shape[:2], network.glimpse_sides, config.train.num_glimpses
         )
     )
@@ -50,7 +52,7 @@ def describe_learned(compared):
     originals = compared["num_originals"]
     of = "" if originals == count else f" of {originals:,} originals"
     error = "" if error is None else f" ± {100 * error:.2f} points over images{of}"
-    first = metrics.format_accuracy(runs[0] / count, count)
+    first = format_accuracy(runs[0] / count, count)
     if std is None:
         return f"{words}{first}{error}"
     return (
@@ -91,7 +93,7 @@ def report_details(compared, report=print):
         area = measured["normalized_area"]["mean"]
         report(f"  {name:12} {spread:.3f}  {coverage:.1%}  {revisits:.1%}  {area:.3f}")
     mean = measured_policies.get("mean")
-    collapsed = mean and mean["statistics"]["spread"] < metrics.COLLAPSED_SPREAD
+    collapsed = mean and mean["statistics"]["spread"] < COLLAPSED_SPREAD
     if collapsed and compared["num_glimpses"] > 1:
         report(
             "warning: the policy has collapsed: it looks at the same places in every "

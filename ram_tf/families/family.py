@@ -1,11 +1,11 @@
-"""The published families: a model, its phases, and the policy to show."""
+"""What the spine needs to know of a family."""
 
 import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from ram_tf import models, phases
 from ram_tf.errors import InputError
+from ram_tf.families.phase import Phase
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Family:
     """
 
     build: Callable[..., Any]
-    phases: tuple[phases.Phase, ...]
+    phases: tuple[Phase, ...]
     shown: str = "learned"
     pretrained: bool = False
 
@@ -37,34 +37,3 @@ class Family:
                 return phase
         known = ", ".join(phase.name for phase in self.phases)
         raise InputError(f"unknown phase {name!r}: this family has {known}.")
-
-
-FAMILIES = {
-    "active_ram": Family(
-        models.ActiveRAM.from_options, phases.ACTIVE_RAM_PHASES, shown="mean"
-    ),
-    "fine_grained": Family(
-        models.FineGrained.from_options,
-        phases.FINE_GRAINED_PHASES,
-        shown="mean",
-        pretrained=True,
-    ),
-    "open_set_ram": Family(
-        models.RAM.from_options, phases.OPEN_SET_PHASES, shown="mean"
-    ),
-    "pham": Family(models.PHAM, phases.PHAM_PHASES),
-    "ram": Family(models.RAM.from_options, phases.RAM_PHASES, shown="mean"),
-}
-
-
-def find_family(name):
-    """Returns the `Family` of that name.
-
-    Raises:
-        InputError: If there is none.
-    """
-    if name not in FAMILIES:
-        raise InputError(
-            f"unknown family {name!r}: expected one of {', '.join(sorted(FAMILIES))}."
-        )
-    return FAMILIES[name]

@@ -1,96 +1,18 @@
-"""Trained models as SavedModels: signatures for TensorFlow Serving."""
-
-import itertools
-import os
-import pathlib
-import tempfile
+"""A trained model as signatures for TensorFlow Serving."""
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from ram_tf import random, trained
+from ram_tf import random
 from ram_tf.errors import InputError
 from ram_tf.models.rollout import first_choice, next_choice, rollout
 from ram_tf.ops import clip_locations
 from ram_tf.pixels import check_pixels
-from ram_tf.serving import check, decoding, files, isolated
+from ram_tf.serving import decoding
 
 _CHECKED_BATCHES = (1, 3)
-_PATTERNS = "*?[]\\"
-
-
-def export(
-    workdir,
-    output,
-    *,
-    checkpoint="best",
-    mc_samples=None,
-    stop_epsilon=None,
-    report=print,
-):
-    """Writes the next version of a model for TensorFlow Serving.
-
-    It computes in float32, whatever the model was trained in. The version is written
-    aside, loaded again in a process that has neither this package nor Keras, compared
-    with the model in memory, and only then given its number: a failed export leaves no
-    version, and nothing is written outside of `output`.
-
-    Args:
-        workdir: Folder of a run.
-        output: Folder of the model, `models/NAME`; the version is a folder inside.
-        checkpoint: See `trained.restore`.
-        mc_samples: Int or `None`. Sampled sequences of glimpses that are averaged;
-            `None` for one of the policy that the family shows.
-        stop_epsilon: Float or `None`. How sure is sure enough to stop looking, for
-            families that know: see `AttentionModel.may_stop`.
-        report: Function of one line of text.
-
-    Returns:
-        Path of the version's folder.
-
-    Raises:
-        InputError: If `output` has a character that TensorFlow takes for a pattern, or
-            the written model does not answer as the one in memory.
-    """
-    output = pathlib.Path(output)
-    if set(str(output)) & set(_PATTERNS):
-        raise InputError(
-            f"TensorFlow cannot write to {str(output)!r}: to it, a path with one of "
-            f"{' '.join(_PATTERNS)} is a pattern. Choose another --output."
-        )
-    restored = trained.restore(workdir, checkpoint, dtype="float32")
-    served = Served.from_trained(restored, mc_samples, stop_epsilon)
-    output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        dir=output, prefix=".writing_", ignore_cleanup_errors=True
-    ) as aside:
-        aside = pathlib.Path(aside)
-        version = aside / "version"
-        served.write(version)
-        examples = served.examples()
-        answers = {
-            name: [served.answer(name, inputs) for inputs in batches]
-            for name, batches in examples.items()
-        }
-        files.write_extra(
-            version,
-            class_names=restored.class_names,
-            preprocessing=served.preprocessing(),
-            model_name=output.resolve().name,
-            examples=examples,
-        )
-        _check(version, examples, answers, aside)
-        megabytes = files.megabytes(version)
-        path = claim_version(version, output)
-    report(
-        f"wrote {path}: {megabytes:.1f} MB, signatures "
-        f"{', '.join(sorted(examples))}; reloaded without this package and compared"
-    )
-    for line in files.how_to_serve(output):
-        report(line)
-    return path
 
 
 class Served:
@@ -447,29 +369,3 @@ def _key(seed, copy):
     """Seeds `(batch, 2)` of the copies of examples with seeds `(batch,)`."""
     low = tf.cast(tf.math.floormod(seed, 2**31 - 1), tf.int32)
     return tf.stack([low, tf.fill(tf.shape(low), copy)], axis=-1)
-
-
-def _check(version, examples, answers, aside):
-    """Compares the written model with the one in memory, in a process of its own."""
-    requests = aside / "requests.npz"
-    check.save_requests(requests, examples, answers)
-    done = isolated.run(check.__file__, version, requests)
-    if done.returncode:
-        said = f"{done.stdout}\n{done.stderr}".strip() or "its check was killed"
-        last = said.splitlines()[-1]
-        raise InputError(f"the exported model does not answer as it should: {last}")
-
-
-def claim_version(version, output):
-    """Gives a finished version the next free number, whoever else is exporting."""
-    taken = [int(path.name) for path in files.versions(output)]
-    for number in itertools.count(max(taken, default=0) + 1):
-        path = output / str(number)
-        try:
-            # Fails on a folder that is not empty, so that none is ever replaced.
-            os.rename(version, path)
-        except OSError:
-            if not path.exists():
-                raise
-        else:
-            return path

@@ -8,8 +8,8 @@ import numpy as np
 from ram_tf import experiment
 from ram_tf.errors import InputError
 from ram_tf.files import write_json
+from ram_tf.interchange.torch_checkpoint import read_torch_checkpoint
 from ram_tf.models import ActiveRAM
-from ram_tf.torch_checkpoint import read_torch_checkpoint
 from ram_tf.training.checkpointing import save_checkpoint
 
 # What the published code subtracts from pixels and divides them by.

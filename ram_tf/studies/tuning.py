@@ -12,11 +12,13 @@ import numpy as np
 from keras_tuner.engine import base_tuner
 from ml_collections import config_dict
 
-from ram_tf import experiment, metrics, visualization
+from ram_tf import experiment
 from ram_tf.errors import InputError
 from ram_tf.families import find_family
 from ram_tf.files import whole_file, write_json
+from ram_tf.pictures.curves import plot_lines
 from ram_tf.training.checkpointing import read_state
+from ram_tf.training.monitors import monitor_mode
 
 ORACLES = {
     "random": keras_tuner.oracles.RandomSearchOracle,
@@ -254,7 +256,7 @@ def _oracle(tuner, max_trials, objective, epochs, seed):
         known = ", ".join(sorted(ORACLES))
         raise InputError(f"unknown tuner {tuner!r}: expected one of {known}.")
     options = {
-        "objective": keras_tuner.Objective(objective, metrics.monitor_mode(objective)),
+        "objective": keras_tuner.Objective(objective, monitor_mode(objective)),
         "seed": seed + 1,  # It takes 0 for none, and draws one.
         "max_consecutive_failed_trials": max_trials + 1,
     }
@@ -307,9 +309,7 @@ def _summarise(running, config, workdir, report):
     so_far = sign * np.fmax.accumulate(sign * scores)
     number = np.arange(1, len(rows) + 1)
     curves = {"trial": (number, scores), "best so far": (number, so_far)}
-    visualization.plot_lines(
-        curves, workdir / "search.png", "trial", running.oracle.objective.name
-    )
+    plot_lines(curves, workdir / "search.png", "trial", running.oracle.objective.name)
     overrides = running.hypermodel.overrides(best.hyperparameters)
     chosen = running.trial_config(best.hyperparameters)
     several = len(find_family(config.family).phases) > 1

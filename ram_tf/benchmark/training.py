@@ -1,0 +1,278 @@
+"""Speed of a config's training and evaluation, as a share of matrix products."""
+
+import functools
+import subprocess
+import sys
+import tempfile
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ram_tf import experiment, layers, models, policies, random
+from ram_tf.benchmark.clock import (
+    MATMUL_SIDE,
+    matmul_call,
+    median_seconds,
+    paired_seconds,
+)
+from ram_tf.benchmark.operations import forward_flops, step_flops
+from ram_tf.errors import InputError
+from ram_tf.families import find_family
+from ram_tf.files import write_json
+from ram_tf.training.loop import Loop
+from ram_tf.training.optimizers import make_optimizer
+from ram_tf.training.strategy import make_strategy
+
+
+def run(
+    config,
+    *,
+    image_size=None,
+    retina=False,
+    start_command=None,
+    repeats=15,
+    output=None,
+    report=print,
+):
+    """Measures the speed of a config's training and evaluation.
+
+    Args:
+        config: `ConfigDict`.
+        image_size: `(height, width)` of random one-channel images of ten classes, or
+            `None` to read the config's data and measure its pipeline too.
+        retina: Boolean. Also compare six glimpses of 1024x1024 with those of 64x64.
+        start_command: Command line of `train.py`, a list of words without a workdir, to
+            time to its first step, or `None`.
+        repeats: Int, timed calls of which the median counts.
+        output: Path of a JSON file or `None`.
+        report: Function of one line of text.
+
+    Returns:
+        Dictionary of figures by name; for a family of several phases, one such
+        dictionary under each phase's name.
+    """
+    experiment.setup_runtime(config.runtime)
+    phases = find_family(config.family).phases
+    results = {
+        phase.name: _measure_phase(
+            experiment.phase_config(config, phase), phase, image_size, repeats, report
+        )
+        for phase in phases
+    }
+    if len(phases) == 1:
+        results = results[phases[0].name]
+    if retina:
+        results |= _compare_image_sizes(repeats, report)
+    if start_command:
+        seconds = _seconds_to_first_step(start_command)
+        results["first_step_seconds"] = seconds
+        report(f"first training step {seconds:.1f} s after the command started")
+    if output:
+        write_json(output, results)
+        report(f"wrote {output}")
+    return results
+
+
+def _measure_phase(config, phase, image_size, repeats, report):
+    batch_size = config.train.batch_size
+    if image_size:
+        dataset, shape, num_classes = None, (*image_size, 1), 10
+    else:
+        dataset = experiment.load_data(config)
+        shape, num_classes = dataset.image_shape, dataset.num_classes
+    strategy = make_strategy(config.runtime.strategy)
+    with strategy.scope():
+        network = experiment.build_network(config, shape, num_classes)
+        trainer = experiment.build_trainer(config, phase, network)
+        optimizer, _ = make_optimizer(
+            config.train.learning_rate,
+            {"kind": "constant"},
+            total_steps=1,
+            steps_per_epoch=1,
+        )
+        optimizer.build(trainer.trainable_variables)
+        trainer.compile(optimizer=optimizer, jit_compile=False)
+    draw = np.random.default_rng(0)
+    images = tf.constant(draw.integers(0, 256, (batch_size, *shape), dtype=np.uint8))
+    labels = tf.constant(draw.integers(0, num_classes, batch_size))
+    step = tf.autograph.experimental.do_not_convert(trainer.train_step)
+    train = tf.function(lambda: strategy.run(step, args=((images, labels),)))
+    learned = experiment.build_policies(config)["learned"]
+    evaluate = _evaluation_call(trainer, learned, images)
+    train_flops = step_flops(trainer, shape)
+    eval_flops = forward_flops(
+        trainer.looker,
+        learned,
+        trainer.num_glimpses,
+        shape,
+        samples=trainer.eval_samples,
+    )
+    started = time.perf_counter()
+    train()
+    compile_seconds = time.perf_counter() - started
+    product, product_flops = matmul_call(), 2 * MATMUL_SIDE**3
+    train_seconds, product_seconds, ratio = paired_seconds(train, product, repeats)
+    eval_seconds, _, eval_ratio = paired_seconds(evaluate, product, repeats)
+    train_work = train_flops * batch_size / product_flops
+    eval_work = eval_flops * batch_size / product_flops
+    train_rate, eval_rate = batch_size / train_seconds, batch_size / eval_seconds
+    rate = product_flops / product_seconds / 1e9
+    results = {
+        "train_images_per_second": train_rate,
+        "eval_images_per_second": eval_rate,
+        "flops_per_image": train_flops,
+        "eval_flops_per_image": eval_flops,
+        "matmul_gflops": rate,
+        "train_fraction": ratio * train_work,
+        "eval_fraction": eval_ratio * eval_work,
+        "compile_seconds": compile_seconds,
+        "batch_size": batch_size,
+        "parameters": network.count_params(),
+    }
+    report(
+        f"{config.family} {phase.name}, batch {batch_size} of "
+        f"{'x'.join(map(str, shape))}, {trainer.num_glimpses} glimpses: "
+        f"matmul rate {rate:.0f} GFLOP/s"
+    )
+    report(
+        f"  training   {train_rate:9,.0f} images/s of {train_flops / 1e6:,.1f} MFLOP, "
+        f"{results['train_fraction']:.0%} of the matmul rate (a step counted as three "
+        "forward passes)"
+    )
+    report(
+        f"  evaluation {eval_rate:9,.0f} images/s of {eval_flops / 1e6:,.1f} MFLOP, "
+        f"{results['eval_fraction']:.0%} of the matmul rate"
+    )
+    if isinstance(trainer.looker, models.FineGrained):
+        see_all = tf.function(lambda: see_all(trainer, len(images), shape[-1]))
+        *_, inverse = paired_seconds(train, see_all, repeats)
+        results["backbone_ratio"] = 1 / inverse
+        report(
+            f"  a training step takes {1 / inverse:.2f} times the backbone's own "
+            "forward pass on the pixels it must see"
+        )
+    if dataset is not None:
+        bare, piped = _end_to_end(config, trainer, strategy, dataset, train, repeats)
+        results["end_to_end_fraction"] = piped / bare
+        report(
+            f"  with the data pipeline and the loop {piped:9,.0f} images/s, "
+            f"{piped / bare:.0%} of the bare step"
+        )
+        made = _pipeline_rate(dataset, batch_size, repeats)
+        results["pipeline_images_per_second"] = made
+        report(f"  the data pipeline alone {made:15,.0f} images/s")
+    return results
+
+
+def _evaluation_call(trainer, policy, images):
+    @tf.function(jit_compile=trainer.xla)
+    def look(context):
+        return models.rollout(
+            trainer.looker,
+            policy,
+            context,
+            trainer.num_glimpses,
+            seed=random.make_seed(0),
+            sense=trainer.sense,
+            copies=trainer.eval_samples,
+        ).logits
+
+    prepare = tf.function(trainer.looker.prepare)
+    return lambda: look(prepare(images))
+
+
+def _end_to_end(config, trainer, strategy, dataset, train, repeats):
+    """Images a second of the bare step and of the loop with its pipeline."""
+    steps = max(2 * repeats, 4 * config.train.steps_per_execution)
+    recorder = _RecordRate(config.train.batch_size)
+    loop = Loop(trainer, strategy, config.train.steps_per_execution)
+
+    batches = functools.partial(dataset.train_batches, config.train.batch_size, seed=0)
+    bare, piped = [], []
+    for _ in range(3):
+        trainer.steps.assign(0)
+        loop.train(batches, epochs=1, steps_per_epoch=steps, callbacks=[recorder])
+        piped.append(recorder.rate)
+        bare.append(config.train.batch_size / median_seconds(train, repeats))
+    return float(np.median(bare)), float(np.median(piped))
+
+
+def _pipeline_rate(dataset, batch_size, repeats):
+    """Training images a second that the data pipeline makes, left to itself."""
+    batches = iter(dataset.train_batches(batch_size, seed=0, num_steps=10 * repeats))
+    next(batches)  # Which also starts it.
+    started = time.perf_counter()
+    count = sum(1 for _ in batches)
+    return count * batch_size / (time.perf_counter() - started)
+
+
+class _RecordRate(keras.callbacks.Callback):
+    """Images a second once a run has started: after its first call of the graph."""
+
+    def __init__(self, batch_size):
+        super().__init__()
+        self.batch_size = batch_size
+        self.rate = 0.0
+        self._first = None
+
+    def on_train_begin(self, logs=None):
+        self._first = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        now = time.perf_counter()
+        if self._first is None:
+            self._first = (batch, now)
+        else:
+            batches = batch - self._first[0]
+            self.rate = batches * self.batch_size / (now - self._first[1])
+
+
+def _compare_image_sizes(repeats, report):
+    """Six glimpses of 12x12 at 3 scales on 1024x1024 and on 64x64 images."""
+    batch_size = 64
+    calls = {side: _glimpses_call(side, batch_size) for side in (64, 1024)}
+    small, large, ratio = paired_seconds(calls[64], calls[1024], 2 * repeats)
+    report(
+        f"6 glimpses of 12x12 at 3 scales, {batch_size} images: {1e3 * large:.1f} ms "
+        f"on 1024x1024, {1e3 * small:.1f} ms on 64x64, ratio {ratio:.2f}"
+    )
+    return {"large_image_ratio": float(ratio)}
+
+
+def _glimpses_call(side, batch_size):
+    network = models.RAM(10, retina=layers.Retina(12, 3))
+    network.build((None, side, side, 1))
+    draw = np.random.default_rng(0)
+    images = draw.integers(0, 256, (batch_size, side, side, 1), dtype=np.uint8)
+    images = tf.constant(images)
+
+    @tf.function(jit_compile=True)
+    def look(images):
+        seed = random.make_seed(0)
+        context = network.prepare(images)
+        policy = policies.GaussianPolicy()
+        return models.rollout(network, policy, context, 6, seed=seed).logits
+
+    return lambda: look(images)
+
+
+def _seconds_to_first_step(command):
+    """Starts train.py as a user would and waits for its first step."""
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, *command, f"--workdir={folder}/run"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        try:
+            for line in process.stdout:
+                if "first step" in line:
+                    return time.perf_counter() - started
+        finally:
+            process.kill()
+            process.wait()
+    raise InputError("train.py ended before its first step: run it to see why.")

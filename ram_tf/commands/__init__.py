@@ -1,0 +1,1 @@
+"""The commands: one module each, flags in, one call out."""

@@ -1,0 +1,137 @@
+"""Policies compared on the same weights and the same images."""
+
+import numpy as np
+
+from ram_tf.evaluation.evaluator import (
+    Evaluator,
+    averaged_measures,
+    open_set,
+    summarise,
+)
+from ram_tf.evaluation.statistics import mean_and_std, standard_error, without_nan
+
+
+def compare_policies(
+    network,
+    policies,
+    batches,
+    num_glimpses,
+    *,
+    groups=None,
+    mc_samples=1,
+    seeds=1,
+    stop_epsilons=(),
+    unknown_class=None,
+    perturb=None,
+    xla=True,
+    progress=None,
+):
+    """Measures several policies on the same weights, over several seeds.
+
+    Args:
+        network: A built `AttentionModel`.
+        policies: Dictionary name -> policy.
+        batches: `tf.data.Dataset` of `(images, labels, weights)`.
+        num_glimpses: Int.
+        groups: Integer array, of which original picture each example is, or `None` if
+            each is of another one; see `metrics.standard_error`.
+        mc_samples: Int. Copies averaged; what draws nothing is run once.
+        seeds: Int, number of evaluation seeds.
+        stop_epsilons: Sequence of floats. Where something says when to stop, what
+            stopping by each would cost is measured; see `AttentionModel.may_stop`.
+        unknown_class: Int or `None`, see `Evaluator`.
+        perturb: Function `(images, examples) -> images` or `None`, see `Evaluator`.
+        xla: Boolean.
+        progress: Function called without arguments after each pass, or `None`.
+
+    Returns:
+        `{"policies": {name: {measure: {"mean", "std", "standard_error"}}},
+        "mc_samples", "seeds", "num_examples", "num_originals", "num_glimpses"}`, with
+        the measures of `Evaluator.measure`.
+
+        `std` is over evaluation seeds of the same weights, with one degree of freedom
+        less, and `None` of one seed. `standard_error` is that of a mean over images:
+        of each image's mean over the seeds, clustered by `groups`; measures that are no
+        mean over images have none.
+
+        Each policy also has `mc_samples` and `seeds`, with which it was run;
+        `num_correct`, after the last glimpse, one count a seed; and `statistics`. With
+        a policy named `random`, the others have `over_random`: the difference of their
+        accuracy after each glimpse, paired by image (`mean`, `standard_error`). With
+        `stop_epsilons`, those that can stop have `stopping`: a list of `{"epsilon",
+        "glimpses", "accuracy"}`, means over seeds.
+    """
+    compared, right = {}, {}
+    for name, policy in policies.items():
+        draws = network.draws(policy)
+        evaluator = Evaluator(
+            network,
+            policy,
+            num_glimpses,
+            mc_samples=mc_samples if draws else 1,
+            stop_epsilons=stop_epsilons,
+            unknown_class=unknown_class,
+            perturb=perturb,
+            xla=xla,
+        )
+        runs, statistics = [], []
+        for seed in range(seeds if draws else 1):
+            examples, moves = evaluator.by_example(batches, seed)
+            runs.append(examples)
+            statistics.append(moves)
+            if progress:
+                progress()
+        summaries = [summarise(examples, evaluator.stop_epsilons) for examples in runs]
+        stopping = [summary.pop("stopping", None) for summary in summaries]
+        compared[name] = {
+            measure: mean_and_std([summary[measure] for summary in summaries])
+            for measure in summaries[0]
+        }
+        for measure, error in _errors(runs, groups).items():
+            compared[name][measure]["standard_error"] = error
+        right[name] = np.mean([examples["accuracy"] for examples in runs], axis=0)
+        compared[name]["num_correct"] = [
+            int(examples["accuracy"][:, -1].sum()) for examples in runs
+        ]
+        compared[name]["seeds"] = len(runs)
+        compared[name]["mc_samples"] = evaluator.mc_samples
+        compared[name]["statistics"] = {
+            key: float(np.mean([run[key] for run in statistics]))
+            for key in statistics[0]
+        }
+        if stopping[0]:
+            compared[name]["stopping"] = [
+                {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+                for rows in zip(*stopping)
+            ]
+    for name in set(right) - {"random"} if "random" in right else ():
+        difference = right[name] - right["random"]
+        compared[name]["over_random"] = {
+            "mean": difference.mean(axis=0).tolist(),
+            "standard_error": _error(difference, groups),
+        }
+    num_examples = len(examples["accuracy"])
+    return {
+        "policies": compared,
+        "mc_samples": mc_samples,
+        "seeds": seeds,
+        "num_examples": num_examples,
+        "num_originals": num_examples if groups is None else len(np.unique(groups)),
+        "num_glimpses": num_glimpses,
+    }
+
+
+def _errors(runs, groups):
+    """Standard errors over images of measures whose runs are of several seeds."""
+    subsets = open_set(runs[0])
+    averaged = [averaged_measures(examples) for examples in runs]
+    errors = {}
+    for measure in averaged[0]:
+        chosen = subsets.get(measure.removeprefix("accuracy_"), slice(None))
+        values = np.mean([each[measure] for each in averaged], axis=0)
+        errors[measure] = _error(values, None if groups is None else groups[chosen])
+    return errors
+
+
+def _error(values, groups):
+    return without_nan(standard_error(values, groups))

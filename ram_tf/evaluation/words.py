@@ -1,0 +1,18 @@
+"""Measures in words."""
+
+import numpy as np
+
+
+def format_accuracy(accuracy, num_examples):
+    """`98.77 % (9877/10000)`: of one run, a mean over several being no count."""
+    correct = round(accuracy * num_examples)
+    return f"{100 * accuracy:.2f} % ({correct}/{num_examples})"
+
+
+def format_places(places):
+    """Writes locations `(glimpses, 2)` as "(x,y) (x,y)", without those never looked at.
+
+    Those are NaN.
+    """
+    places = np.round(places[~np.isnan(places[:, 0])], 3) + 0.0  # No "-0.000".
+    return " ".join(f"({x:.3f},{y:.3f})" for x, y in places)

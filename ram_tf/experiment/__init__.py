@@ -1,0 +1,52 @@
+"""From a config to a finished run in a workdir, and back: all that sees a config."""
+
+from ram_tf.experiment.build import (
+    build_network,
+    build_policies,
+    build_trainer,
+    load_data,
+    pick_policies,
+    setup_runtime,
+    shown_policy,
+)
+from ram_tf.experiment.check import check, check_monitor
+from ram_tf.experiment.config import last_phase, phase_config, prefer, vary
+from ram_tf.experiment.environment import describe_environment
+from ram_tf.experiment.monitor import PolicyMonitor
+from ram_tf.experiment.restore import Trained, load_data_for, read_image, restore
+from ram_tf.experiment.runner import run
+from ram_tf.experiment.workdir import (
+    check_classes,
+    describe_data,
+    phase_folder,
+    read_dataset,
+    read_run,
+)
+
+__all__ = [
+    "PolicyMonitor",
+    "Trained",
+    "build_network",
+    "build_policies",
+    "build_trainer",
+    "check",
+    "check_classes",
+    "check_monitor",
+    "describe_data",
+    "describe_environment",
+    "last_phase",
+    "load_data",
+    "load_data_for",
+    "phase_config",
+    "phase_folder",
+    "pick_policies",
+    "prefer",
+    "read_dataset",
+    "read_image",
+    "read_run",
+    "restore",
+    "run",
+    "setup_runtime",
+    "shown_policy",
+    "vary",
+]

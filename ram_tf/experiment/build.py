@@ -1,0 +1,103 @@
+"""From a config to objects."""
+
+import keras
+import tensorflow as tf
+
+from ram_tf import data, policies
+from ram_tf.errors import InputError
+from ram_tf.experiment.config import DTYPES, configured, last_phase, plain
+from ram_tf.families import find_family
+from ram_tf.training.trainer import Trainer
+
+
+def load_data(config, datapath=None):
+    """Loads the config's data set, from `datapath` if given."""
+    options = plain(config.data)
+    if datapath is not None:
+        options["datapath"] = datapath
+    return data.load(options.pop("name"), options.pop("datapath"), **options)
+
+
+def build_network(config, image_shape, num_classes):
+    """Builds the config's model, weights and all."""
+    try:
+        network = find_family(config.family).build(num_classes, **plain(config.model))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the config's model cannot be built: {error}") from error
+    network.build((None, *image_shape))
+    return network
+
+
+def build_policies(config):
+    """Returns the policies a trained model can be evaluated with, name -> policy."""
+    options = {
+        # A list is what JSON makes of a tuple, but nothing that can be hashed.
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in plain(config.policy).items()
+    }
+    try:
+        phase = last_phase(config)
+        own = {name: make(**options) for name, make in phase.policies.items()}
+        own = {name: policy for name, policy in own.items() if policy is not None}
+        learned = (phase.evaluated or phase.policy)(**options)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the config's policy cannot be built: {error}") from error
+    return {"learned": learned, **own, **(policies.CONTROLS | own)}
+
+
+def pick_policies(known, names):
+    """Returns the named ones of a dictionary of policies, all if `names` is `None`."""
+    names = list(known) if names is None else names
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        raise InputError(
+            f"unknown policy {', '.join(map(repr, unknown)) or repr('')}: this model "
+            f"has {', '.join(known)}."
+        )
+    return {name: known[name] for name in names}
+
+
+def shown_policy(config, everything):
+    """The policy that predicts and is drawn unless another is named."""
+    return everything.get(find_family(config.family).shown, everything["learned"])
+
+
+def build_trainer(config, phase, network):
+    """Builds the trainer of one phase around a network."""
+    return Trainer(
+        network,
+        configured(phase, config),
+        phase.policy(**plain(config.policy)),
+        config.train.num_glimpses,
+        mc_samples=config.train.mc_samples,
+        eval_samples=config.eval.validation_mc_samples,
+        clip_norm=config.train.clip_norm,
+        xla=config.runtime.xla and not _is_shared(network),
+        seed=config.runtime.seed,
+    )
+
+
+def setup_runtime(runtime):
+    """Applies a config's runtime section to this process."""
+    if runtime.mixed_precision not in DTYPES:
+        raise InputError(
+            f"unknown runtime.mixed_precision {runtime.mixed_precision!r}: expected "
+            f"one of {', '.join(DTYPES)}."
+        )
+    if not 0 <= runtime.seed < 2**31:
+        raise InputError(
+            f"runtime.seed must lie in [0, 2147483647], got {runtime.seed}."
+        )
+    keras.config.set_dtype_policy(runtime.mixed_precision)
+    keras.utils.set_random_seed(runtime.seed)
+    if runtime.deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def _is_shared(network):
+    """Whether replicas exchange statistics inside a step, which XLA cannot compile."""
+    several = tf.distribute.get_strategy().num_replicas_in_sync > 1
+    return several and any(
+        isinstance(layer, keras.layers.BatchNormalization)
+        for layer in network._flatten_layers()
+    )

@@ -1,0 +1,129 @@
+"""What a config means: for one phase, varied, and what cannot be meant."""
+
+import copy
+import dataclasses
+import functools
+import hashlib
+import operator
+
+import ml_collections
+from ml_collections import config_dict
+
+from ram_tf.errors import InputError
+from ram_tf.families import find_family
+
+DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+def phase_config(config, phase):
+    """Returns the config of one phase: what it fixes, and its section, over `train`."""
+    if phase.name not in config.phases:
+        raise InputError(f"the config has no section phases.{phase.name}.")
+    content = copy.deepcopy(config)
+    section = config.phases[phase.name]
+    own = ("weights", "returns") if phase.returns else ("weights",)
+    for name, value in plain(section).items():
+        if name in phase.fixed:
+            raise InputError(
+                f"phases.{phase.name}.{name} cannot be set: it is "
+                f"{phase.fixed[name]!r} in this phase."
+            )
+        if name in own or value is None:
+            continue
+        if name not in config.train:
+            raise InputError(
+                f"phases.{phase.name}.{name} stands for no key of train: expected "
+                f"{', '.join(own)} or one of {', '.join(sorted(config.train))}."
+            )
+        content.train[name] = value
+    content.train.update(phase.fixed)
+    with content.unlocked():
+        kept = {key: value for key, value in plain(section).items() if key in own}
+        content.phases = {phase.name: kept}
+    return content
+
+
+def prefer(config, keys):
+    """Lets `train.KEY` hold for every phase that sets the key in its section.
+
+    Args:
+        config: `ConfigDict`, changed in place.
+        keys: Dotted names of the keys that were asked for explicitly.
+    """
+    for phase, section in config.phases.items():
+        for key in section:
+            if f"train.{key}" in keys and f"phases.{phase}.{key}" not in keys:
+                # Of its type, so that it can be set again.
+                section[key] = config_dict.placeholder(section.get_type(key))
+
+
+def vary(config, overrides):
+    """Returns a copy of a config with other values of some dotted keys.
+
+    Raises:
+        InputError: If the config has no such key, or one of another type.
+    """
+    varied = copy.deepcopy(config)
+    for key, value in overrides.items():
+        *sections, name = key.split(".")
+        try:
+            section = functools.reduce(operator.getitem, sections, varied)
+            if isinstance(value, dict):
+                section[name] = ml_collections.ConfigDict(value)
+            else:
+                section.update({name: value})
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"cannot set {key} to {value!r}: {error}") from error
+    prefer(varied, overrides)
+    return varied
+
+
+def last_phase(config):
+    """The last phase that a config has a section for: that of a phase's own config."""
+    return [
+        each for each in find_family(config.family).phases if each.name in config.phases
+    ][-1]
+
+
+def plain(section):
+    """A config section as plain dictionaries."""
+    return section.to_dict()
+
+
+def phase_seed(seed, phase):
+    """The seed of the weights that a phase does not take over: each phase its own."""
+    if phase.starts_from is None:
+        return seed
+    digest = hashlib.sha256(f"{seed} {phase.name}".encode()).digest()
+    return int.from_bytes(digest[:4], "big")
+
+
+def last_epoch(config, until_epoch):
+    """Returns the number of epochs that a run ends after."""
+    epochs = config.train.epochs
+    return epochs if until_epoch is None else min(until_epoch, epochs)
+
+
+def configured(phase, config):
+    """The phase with the config's weights of its terms, and its choice of returns."""
+    section = config.phases[phase.name]
+    weights = plain(section.weights)
+    # What a phase gives no weight is measured and not learned from.
+    expected = {name for name, weight in phase.weights.items() if weight}
+    if set(weights) != expected:
+        raise InputError(
+            f"phases.{phase.name}.weights has the terms {sorted(weights)}, expected "
+            f"{sorted(expected)}."
+        )
+    objective = phase.objective
+    if phase.returns:
+        chosen = section.get("returns") or next(iter(phase.returns))
+        if chosen not in phase.returns:
+            raise InputError(
+                f"phases.{phase.name}.returns is {chosen!r}, expected one of "
+                f"{', '.join(phase.returns)}."
+            )
+        objective = functools.partial(objective, returns=phase.returns[chosen])
+    return dataclasses.replace(
+        phase, weights={**phase.weights, **weights}, objective=objective
+    )

@@ -1,0 +1,122 @@
+"""Watches where a policy looks as training goes."""
+
+import pathlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ram_tf.evaluation import movement
+
+
+class PolicyMonitor(keras.callbacks.Callback):
+    """Watches a policy after each epoch: statistics, and a picture.
+
+    Adds `spread`, `coverage` and `revisits` to the logs, warns once when the policy
+    looks at the same places in every image, and draws the first images.
+
+    Args:
+        policy: Where to look.
+        images: Array of validation images, some hundreds.
+        labels: Int array of their labels.
+        class_names: Sequence of strings.
+        folder: Where pictures go, as `epoch_0001.png`; `None` draws none.
+        every_epochs: Int. Pictures are drawn every so many epochs and after the last.
+        tensorboard: Folder of the event files, or `None`.
+        num_pictures: Int. Images in a picture.
+        report: Function of one line of text.
+    """
+
+    def __init__(
+        self,
+        policy,
+        images,
+        labels,
+        class_names,
+        folder,
+        every_epochs=1,
+        tensorboard=None,
+        num_pictures=4,
+        report=print,
+    ):
+        super().__init__()
+        self.policy = policy
+        self.images = np.asarray(images)
+        self.labels = np.asarray(labels)
+        self.class_names = class_names
+        self.folder = folder and pathlib.Path(folder)
+        self.every_epochs = every_epochs
+        self.tensorboard = tensorboard
+        self.num_pictures = num_pictures
+        self.report = report
+        self.warned = False
+
+    def on_train_begin(self, logs=None):
+        trainer = self.model
+        self._look = tf.function(
+            lambda images: (
+                trainer.looker(
+                    images, policy=self.policy, num_glimpses=trainer.num_glimpses
+                ).locations
+            )
+        )
+
+    def on_epoch_end(self, epoch, logs=None):
+        locations = np.asarray(self._look(self.images))
+        size = self.images.shape[1:3]
+        boxes = np.asarray(self.model.looker.glimpse_boxes(locations, size))
+        statistics = movement.policy_statistics(locations, boxes, size)
+        logs.update(statistics)
+        collapsed = statistics["spread"] < movement.COLLAPSED_SPREAD
+        decides = locations.shape[1] > 1 and not self.policy.blind
+        if collapsed and decides and not self.warned and epoch > 0:
+            self.warned = True
+            self.report(
+                f"warning: after epoch {epoch + 1} the policy looks at the same places "
+                f"in every image (spread {statistics['spread']:.3f} of 2): it has "
+                "collapsed, or has not started to learn."
+            )
+        last = epoch + 1 == self.params["epochs"]
+        if self.folder and (last or (epoch + 1) % self.every_epochs == 0):
+            self._draw(epoch)
+
+    def _draw(self, epoch):
+        # Drawing alone needs matplotlib, which takes long to import.
+        from ram_tf.pictures.glimpses import plot_recording
+        from ram_tf.pictures.record import record
+
+        chosen = slice(self.num_pictures)
+        recording = record(
+            self.model.looker,
+            self.policy,
+            self.images[chosen],
+            self.model.num_glimpses,
+        )
+        path = self.folder / f"epoch_{epoch + 1:04d}.png"
+        labels = self.labels[chosen]
+        plot_recording(recording, path, self.class_names, labels)
+        if self.tensorboard:
+            writer = tf.summary.create_file_writer(str(self.tensorboard))
+            picture = tf.io.decode_png(path.read_bytes(), channels=3)[None]
+            with writer.as_default():
+                tag = "information_gain" if "gain" in recording else "glimpses"
+                tf.summary.image(tag, picture, step=epoch)
+            writer.close()
+
+
+_MONITORED_IMAGES = 256
+
+
+def make_monitor(config, dataset, policy, folder, report):
+    """Returns the `PolicyMonitor` of a run's first validation images."""
+    images, labels = dataset.some("validation", _MONITORED_IMAGES)
+    return PolicyMonitor(
+        policy,
+        images,
+        labels,
+        dataset.class_names,
+        folder and folder / "figures",
+        every_epochs=config.train.picture_every_epochs,
+        tensorboard=folder and folder / "tensorboard" / "glimpses",
+        report=report,
+    )

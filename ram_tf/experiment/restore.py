@@ -1,0 +1,149 @@
+"""A trained experiment, read back from its workdir."""
+
+import contextlib
+import dataclasses
+import pathlib
+from typing import Any
+
+import keras
+
+from ram_tf import data, pretrained
+from ram_tf.errors import InputError, warn
+from ram_tf.experiment.build import (
+    build_network,
+    build_policies,
+    load_data,
+    pick_policies,
+    shown_policy,
+)
+from ram_tf.experiment.config import last_phase
+from ram_tf.experiment.workdir import check_classes, read_dataset, read_run
+from ram_tf.families import find_family
+from ram_tf.training.checkpointing import find_checkpoint, load_weights, read_state
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A trained experiment, read back from its workdir.
+
+    Attributes:
+        config: The effective config, a `ConfigDict`.
+        network: The built model with its weights: of several phases, what of it looks.
+        policies: Dictionary name -> policy: `learned`, the family's own, the controls.
+        class_names: Tuple of strings.
+        image_shape: Tuple `(height, width, channels)`.
+        checkpoint: Path of the checkpoint folder.
+        fingerprint: That of the data it was trained on, or `None`: not known.
+    """
+
+    config: Any
+    network: Any
+    policies: dict
+    class_names: tuple
+    image_shape: tuple
+    checkpoint: pathlib.Path
+    fingerprint: str | None = None
+
+    def pick(self, name=None):
+        """Returns a policy by name, the one that the family shows if `None`."""
+        if name is None:
+            return shown_policy(self.config, self.policies)
+        return pick_policies(self.policies, [name])[name]
+
+
+def restore(workdir, checkpoint="best", dtype=None):
+    """Reads a trained experiment back.
+
+    Args:
+        workdir: Folder of a run, or `packaged:NAME`.
+        checkpoint: `"best"`, `"last"`, or the path of a checkpoint folder.
+        dtype: Name of the dtype policy to build the network with, or `None` for the one
+            that it was trained with. That of the process stays what it is.
+    """
+    workdir = run_folder(pretrained.locate(workdir))
+    config, class_names, image_shape = read_run(workdir)
+    if checkpoint in ("best", "last"):
+        path, _ = find_checkpoint(workdir / "checkpoints" / checkpoint, warn)
+        if path is None:
+            raise InputError(
+                f"no checkpoint {checkpoint!r} in {workdir}: train for at least one "
+                "epoch first."
+            )
+    else:
+        path = pathlib.Path(checkpoint)
+        read_state(path)
+    with _dtype_policy(dtype or config.runtime.mixed_precision):
+        network = build_network(config, image_shape, len(class_names))
+        policies = build_policies(config)
+    load_weights(network, path)
+    network = last_phase(config).view(network)
+    return Trained(
+        config,
+        network,
+        policies,
+        class_names,
+        image_shape,
+        path,
+        read_dataset(workdir).get("fingerprint"),
+    )
+
+
+@contextlib.contextmanager
+def _dtype_policy(name):
+    """The process's dtype policy for a while."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def run_folder(workdir):
+    """The folder of a run: in a workdir of several phases, its last one there.
+
+    Each says of which family it is: another family may have phases of the same names.
+    """
+    if (workdir / "config.json").exists():
+        return workdir
+    found = {}
+    for path in workdir.glob("*/config.json"):
+        folder = path.parent
+        if (folder / "checkpoints").is_dir():
+            config, *_ = read_run(folder)
+            phases = find_family(config.family).phases
+            names = [phase.name for phase in phases] if len(phases) > 1 else []
+            if folder.name in names:
+                found[config.family, names.index(folder.name)] = folder
+    families = sorted({family for family, _ in found})
+    if len(families) > 1:
+        raise InputError(
+            f"{workdir} holds phases of {' and '.join(families)}: name the folder of "
+            "one phase."
+        )
+    return found[max(found)] if found else workdir
+
+
+def read_image(path, trained):
+    """Decodes a file to the size and channels that the model was trained on."""
+    height, width, channels = trained.image_shape
+    content = pathlib.Path(path).read_bytes()
+    return data.decode_image(content, str(path), (height, width), channels)
+
+
+def load_data_for(trained, datapath=None, report=print):
+    """Loads data to use a trained model on: those of its run if `datapath` is `None`.
+
+    Says so where the images are others than those of the run.
+
+    Raises:
+        InputError: If their classes or sizes are others.
+    """
+    dataset = load_data(trained.config, datapath)
+    check_classes(trained.class_names, trained.image_shape, dataset)
+    if trained.fingerprint not in (None, dataset.fingerprint):
+        report(
+            f"warning: these data ({dataset.fingerprint}) are not those of the run "
+            f"({trained.fingerprint}): it may have learned from what is tested here."
+        )
+    return dataset

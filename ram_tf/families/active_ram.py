@@ -1,0 +1,30 @@
+"""RAM as active information sampling: it also learns how wrong it may be."""
+
+from ram_tf import models, objectives
+from ram_tf.families.family import Family
+from ram_tf.families.phase import Phase
+from ram_tf.families.ram import POLICIES, RETURNS, ram_policy
+
+PHASES = (
+    Phase(
+        name="train",
+        policy=ram_policy,
+        objective=objectives.active_ram_objective,
+        returns=RETURNS,
+        weights={
+            "classification": 1.0,
+            "baseline": 1.0,
+            "reinforce": 1.0,
+            "error_fit": 1.0,
+            "uncertainty": 1e-3,
+            "intrinsic_belief": 1e-2,
+            "early_classification": 1.0,
+        },
+        decided={"location": 1, "baseline": 1},
+        policies=POLICIES,
+        watched="mean",
+    ),
+)
+
+
+FAMILY = Family(models.ActiveRAM.from_options, PHASES, shown="mean")

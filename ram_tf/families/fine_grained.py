@@ -1,0 +1,55 @@
+"""Fine-grained attention: a backbone first, then where to look with it."""
+
+from ram_tf import models, objectives, policies
+from ram_tf.families.family import Family
+from ram_tf.families.phase import Phase
+from ram_tf.families.ram import RETURNS, find_control
+
+
+def _context_policy(kind="context", **options):
+    """The policy to train with: the model's own, or a control that never learns."""
+    if kind == "context":
+        return policies.ContextPolicy(**options)
+    return find_control(kind, own="context")
+
+
+def _context_mean(kind="context", **options):
+    if kind != "context":
+        return None  # The emission has learned nothing.
+    return policies.ContextPolicy(sample=False, **options)
+
+
+_COMBINATIONS = ("high_medium", "high_low", "medium_low", "high_medium_low")
+
+
+PHASES = (
+    Phase(
+        name="pretrain",
+        policy=lambda **unused: policies.CenterPolicy(),
+        objective=objectives.combination_objective,
+        weights={
+            **dict.fromkeys(_COMBINATIONS, 1.0),
+            **{f"{name}_accuracy": 0.0 for name in _COMBINATIONS},
+        },
+        frozen=("core", "emission", "baseline", "classifier", "where"),
+        fixed={"num_glimpses": 1, "mc_samples": 1},
+        view=lambda network: network.resolutions,
+    ),
+    Phase(
+        name="attend",
+        policy=_context_policy,
+        objective=objectives.ram_objective,
+        weights={"classification": 1.0, "baseline": 1.0, "reinforce": 1.0},
+        returns=RETURNS,
+        frozen=("resolutions",),
+        # The first decision is made of the context alone, by a part of the emission.
+        decided={"emission": 2, "baseline": 1},
+        starts_from="pretrain",
+        reading={"classify_last": 1},
+        policies={"mean": _context_mean},
+        watched="mean",
+    ),
+)
+
+
+FAMILY = Family(models.FineGrained.from_options, PHASES, shown="mean", pretrained=True)

@@ -1,0 +1,48 @@
+"""One stage of training, as data."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """One stage of training: where to look, what to minimise, what stays fixed.
+
+    Attributes:
+        name: The phase's name, and its folder's in a family of several.
+        policy: Factory of the policy, called with the config's policy section.
+        objective: `(rollout, labels) -> {name: per-example term}`.
+        weights: One weight per term.
+        returns: What decisions are rewarded with, by name; the config chooses, and
+            without its word the first one counts. The objective takes it as `returns`.
+        frozen: Attributes of the network that do not train.
+        decided: Attributes of the network that learn from decisions alone, and from
+            how many: with fewer, as with one glimpse or with a control as the policy,
+            they have no gradient. Without one, any other part is a mistake.
+        fixed: Keys of the config's `train` that have one value in this phase.
+        starts_from: Name of the phase whose weights this one starts from, or `None`.
+        reading: Options of the network's `read`: what the objective needs of it.
+        evaluated: Factory of the policy to evaluate with, or `None`, the same.
+        policies: Further policies to evaluate with, name -> factory called as `policy`
+            is; one that returns `None` does not apply. One with the name of a control
+            stands for it.
+        watched: Name of the policy whose path is watched as training goes: `learned`,
+            or a cheaper one of these.
+        view: `network -> AttentionModel`, what of the network looks.
+    """
+
+    name: str
+    policy: Callable[..., Any]
+    objective: Callable[..., dict]
+    weights: Mapping[str, float]
+    returns: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
+    frozen: tuple[str, ...] = ()
+    decided: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    starts_from: str | None = None
+    reading: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    evaluated: Callable[..., Any] | None = None
+    policies: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
+    watched: str = "learned"
+    view: Callable[[Any], Any] = lambda network: network

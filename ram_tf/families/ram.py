@@ -1,0 +1,73 @@
+"""The recurrent attention model: one phase, learned from being right."""
+
+import dataclasses
+
+from ram_tf import models, objectives, policies
+from ram_tf.families.family import Family
+from ram_tf.families.phase import Phase
+
+
+def ram_policy(kind="gaussian", **options):
+    """The policy to train with: the model's own, or a control that never learns."""
+    if kind == "gaussian":
+        return policies.GaussianPolicy(**options)
+    if kind == "random":
+        return random_after_the_first(**options)
+    return find_control(kind, own="gaussian")
+
+
+def find_control(kind, own):
+    """Returns the control of that name, which stands for a family's `own` policy."""
+    if kind not in policies.CONTROLS:
+        known = ", ".join([own, *policies.CONTROLS])
+        raise ValueError(f"unknown policy.kind {kind!r}: expected one of {known}")
+    return policies.CONTROLS[kind]
+
+
+def mean_policy(kind="gaussian", first_location=None, **unused):
+    """Returns the learned policy without its noise; `None` where nothing was learned."""
+    del unused  # A deterministic first glimpse is the centre or the fixed place.
+    if kind != "gaussian":
+        return None  # The location head has learned nothing.
+    return policies.GaussianPolicy(sample=False, first_location=first_location)
+
+
+def random_after_the_first(first_fraction=1.0, first_location=None, **unused):
+    """Random places, but for a first glimpse that is drawn as the Gaussian policy's."""
+    del unused
+    return policies.RandomPolicy(first_fraction, first_location)
+
+
+POLICIES = {"mean": mean_policy, "random": random_after_the_first}
+
+
+RETURNS = {"right": objectives.is_right, "belief": objectives.belief}
+
+
+PHASES = (
+    Phase(
+        name="train",
+        policy=ram_policy,
+        objective=objectives.ram_objective,
+        weights={"classification": 1.0, "baseline": 1.0, "reinforce": 1.0},
+        returns=RETURNS,
+        decided={"location": 1, "baseline": 1},
+        reading={"classify_last": 1},
+        policies=POLICIES,
+        watched="mean",
+    ),
+)
+
+
+OPEN_SET_PHASES = tuple(
+    dataclasses.replace(
+        phase,
+        returns={"right_and_not_false_alarm": objectives.is_right_and_not_false_alarm},
+    )
+    for phase in PHASES
+)
+
+
+FAMILY = Family(models.RAM.from_options, PHASES, shown="mean")
+
+OPEN_SET_FAMILY = Family(models.RAM.from_options, OPEN_SET_PHASES, shown="mean")

@@ -1,0 +1,141 @@
+"""What every picture is made of: colours, images, frames, and the numbers beside it."""
+
+import pathlib
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.patches import Rectangle
+
+INK = "#333333"
+
+
+BAR = "#b8c4cc"
+
+
+BEST = "#d1495b"
+
+
+MOST_BARS = 20
+
+
+SEEN = "#d4d4d4"
+
+
+GAIN_COLORS = colormaps["viridis"].with_extremes(bad=SEEN)
+
+
+def draw_image(axes, recording, image, num_steps):
+    """The whole image with the first `num_steps` glimpses' boxes and their path."""
+    show_pixels(axes, recording["images"][image])
+    total = recording["locations"].shape[1]
+    height, width = recording["images"].shape[1:3]
+    boxes = recording["boxes"][image, :num_steps]
+    for step, scales in enumerate(boxes):
+        color = step_color(step, total)
+        for scale, (top, left, bottom, right) in enumerate(scales):
+            axes.add_patch(
+                Rectangle(
+                    (left - 0.5, top - 0.5),
+                    right - left,
+                    bottom - top,
+                    fill=False,
+                    edgecolor=color,
+                    linewidth=1.6 if scale == 0 else 0.7,
+                    alpha=1.0 if scale == 0 else 0.55,
+                    clip_on=True,
+                )
+            )
+    centres = (boxes[:, 0, :2] + boxes[:, 0, 2:]) / 2 - 0.5
+    axes.plot(centres[:, 1], centres[:, 0], color="white", linewidth=1.8, alpha=0.7)
+    axes.plot(centres[:, 1], centres[:, 0], color=INK, linewidth=0.7)
+    colors = [step_color(step, total) for step in range(num_steps)]
+    axes.scatter(
+        centres[:, 1], centres[:, 0], c=colors, s=14, edgecolors="white", zorder=3
+    )
+    axes.set_xlim(-0.5, width - 0.5)
+    axes.set_ylim(height - 0.5, -0.5)
+
+
+def draw_belief(axes, probabilities, class_names, label):
+    """Draws the class probabilities as bars, or names the best of many."""
+    best = int(probabilities.argmax())
+    if len(probabilities) <= MOST_BARS:
+        colors = [BEST if i == best else BAR for i in range(len(probabilities))]
+        axes.bar(range(len(probabilities)), probabilities, color=colors, width=0.8)
+        axes.set_ylim(0, 1)
+        axes.set_xticks(())
+        axes.set_yticks(())
+        axes.spines[["top", "right", "left"]].set_visible(False)
+    else:
+        axes.axis("off")
+    name_best(axes, probabilities, class_names, label)
+    if len(probabilities) > MOST_BARS:
+        top = np.argsort(probabilities)[::-1][:3]
+        text = "\n".join(f"{class_names[i]} {probabilities[i]:.0%}" for i in top)
+        axes.text(0.5, 0.9, text, ha="center", va="top", fontsize=6, color=INK)
+
+
+def name_best(axes, probabilities, class_names, label, number=""):
+    """Writes the most probable class below, in red if it is wrong."""
+    best = int(probabilities.argmax())
+    right = label is None or best == label
+    axes.set_xlabel(
+        f"{number}{short_name(class_names[best])} {probabilities[best]:.0%}",
+        fontsize=7,
+        labelpad=1.5,
+        color=INK if right else BEST,
+    )
+
+
+def short_name(name):
+    """Cuts a class name that is too long for a picture."""
+    return name if len(name) <= 14 else f"{name[:13]}…"
+
+
+def seen_pixels(recording, image, num_steps):
+    """The image inside the finest boxes, dimmed inside wider ones, grey elsewhere."""
+    pixels = recording["images"][image]
+    clarity = np.zeros(pixels.shape[:2])
+    for scales in recording["boxes"][image, :num_steps]:
+        for scale, box in reversed(list(enumerate(scales))):
+            top, left, bottom, right = np.maximum(box, 0)
+            area = clarity[top:bottom, left:right]
+            np.maximum(area, 1.0 if scale == 0 else 0.35, out=area)
+    clarity = clarity[..., None]
+    return pixels * clarity + 0.75 * (1 - clarity)
+
+
+def show_pixels(axes, pixels):
+    """Shows pixels in [0, 1] without axes."""
+    colour = pixels.shape[-1] in (3, 4)  # Any other number is shown as its mean.
+    shown = pixels[..., :3] if colour else pixels.mean(axis=-1)
+    axes.imshow(shown, cmap="gray", vmin=0, vmax=1)
+    axes.set_xticks(())
+    axes.set_yticks(())
+
+
+def draw_frame(axes, color, linewidth=2):
+    """Gives axes a frame of a colour."""
+    for spine in axes.spines.values():
+        spine.set_edgecolor(color)
+        spine.set_linewidth(linewidth)
+
+
+def step_color(step, num_steps):
+    """Returns the colour of a glimpse."""
+    return colormaps["plasma"](0.1 + 0.8 * step / max(num_steps - 1, 1))
+
+
+def save_picture(figure, path, data, labels=None):
+    """Writes a figure, and the numbers behind it beside it; returns its path."""
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+    save_data(path, data, labels)
+    return path
+
+
+def save_data(path, data, labels):
+    """Writes the numbers behind a picture as `.npz` beside it."""
+    extra = {} if labels is None else {"labels": np.asarray(labels)}
+    np.savez_compressed(path.with_suffix(".npz"), **data, **extra)

@@ -1,0 +1,1 @@
+"""Experiments over experiments: searches, ablations, folds."""
