@@ -140,7 +140,7 @@ def test_flags_are_parsed_before_tensorflow_is_imported(root, module):
 
 
 def test_training_imports_no_matplotlib(root):
-    """Drawing alone does, when it comes to it. (Keras imports it too, if it is there.)"""
+    """Drawing alone does. (Keras imports it too, if it is there.)"""
     modules = our_modules(root)
     for part in ("data", "models", "training", "evaluation", "experiment"):
         for name, file in modules.items():

@@ -25,7 +25,7 @@ def find_control(kind, own):
 
 
 def mean_policy(kind="gaussian", first_location=None, **unused):
-    """Returns the learned policy without its noise; `None` where nothing was learned."""
+    """Returns the learned policy without noise; `None` where nothing was learned."""
     del unused  # A deterministic first glimpse is the centre or the fixed place.
     if kind != "gaussian":
         return None  # The location head has learned nothing.
