@@ -114,6 +114,7 @@ def attend(config, workdir, checkpoint, **changes):
 # Folds
 
 
+@pytest.mark.slow
 def test_every_picture_is_tested_once_by_both(folds):
     workdir, lines, paths = folds
     found = json.loads((workdir / "cross_validation.json").read_text())
@@ -139,6 +140,7 @@ def test_several_paths_are_not_compared_with_one(config, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_the_control_starts_from_the_same_features(folds):
     for fold in (0, 1):
         folder = folds[0] / f"fold_{fold}"
@@ -190,11 +192,13 @@ def test_a_backbone_file_stands_for_pre_training(config, tmp_path):
     assert_same(weights_of(tmp_path / "run" / "attend", "backbone"), made.get_weights())
 
 
+@pytest.mark.slow
 def test_another_backbone_is_refused(config, pretrained, tmp_path):
     with pytest.raises(InputError, match="do not fit"):
         attend(config, tmp_path / "run", pretrained, **{"model.backbone.kind": "wide"})
 
 
+@pytest.mark.slow
 def test_a_start_given_to_all_phases_is_the_first_one_s(config, folds, tmp_path):
     file = tmp_path / "backbone.weights.h5"
     folder = folds[0] / "fold_0" / "learned" / "pretrain"

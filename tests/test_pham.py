@@ -801,6 +801,7 @@ def eagerly():
     tf.config.run_functions_eagerly(False)
 
 
+@pytest.mark.slow
 def test_policies_are_compared_with_random_and_with_stopping(eagerly):
     network = make_network(spread=0.5, num_flows=0)
     split = data.Split(IMAGES, LABELS)

@@ -70,7 +70,16 @@ def in_float32(name, phase_name):
 
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize(
-    ("name", "phase"), PHASES, ids=[f"{name}-{phase.name}" for name, phase in PHASES]
+    ("name", "phase"),
+    [
+        pytest.param(
+            name,
+            phase,
+            id=f"{name}-{phase.name}",
+            marks=[pytest.mark.slow] if phase.name == "third" else [],
+        )
+        for name, phase in PHASES
+    ],
 )
 def test_every_phase_trains_in_reduced_precision(name, phase, dtype):
     trainer, before, logits, loss = train(name, phase, dtype, steps=2)

@@ -280,6 +280,7 @@ def test_a_used_folder_is_not_overwritten(config, tmp_path):
         published_ram.import_ram(tmp_path / "c.pth.tar", tmp_path, config, stddev=0.2)
 
 
+@pytest.mark.slow
 def test_the_published_checkpoint_reads_mnist(real_data, config, tmp_path):
     (checkpoint,) = real_data("checkpoints").glob("*.pth.tar")
     workdir = tmp_path / "run"

@@ -121,6 +121,7 @@ def learn_to_look(seed):
     return accuracy, compared["learned"]["statistics"]["spread"]
 
 
+@pytest.mark.slow
 def test_a_learned_policy_finds_the_one_informative_place():
     """In half of such short trainings it does; which ones, the processor's rounding
     decides. One of five must.

@@ -207,11 +207,8 @@ def get_config():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "stop", [_kill_after_checkpoint, _kill_while_writing, _kill_between_epochs]
-)
 def test_a_plateau_schedule_and_early_stopping_resume_exactly(
-    stop, tiny_config, succeed, fork, tmp_path
+    tiny_config, succeed, fork, tmp_path
 ):
     config = tiny_config.with_name("deciding.py")
     config.write_text(DECIDING)
@@ -221,7 +218,7 @@ def test_a_plateau_schedule_and_early_stopping_resume_exactly(
     assert len(rates) > 1
     assert len(read_rows(reference / "metrics.csv")) < 12
     arguments = ("train.py", f"--config={config}", f"--workdir={workdir}")
-    for _ in range(3):
+    for stop in (_kill_after_checkpoint, _kill_while_writing, _kill_between_epochs):
         assert stop(fork(*arguments), workdir).status == -signal.SIGKILL
     succeed(*arguments)
     assert_same_run(workdir, reference)

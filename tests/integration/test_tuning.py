@@ -138,6 +138,7 @@ def parent(workdir):
     return trial["hyperparameters"]["values"]["tuner/trial_id"]
 
 
+@pytest.mark.slow
 def test_a_search_leaves_a_table_a_plot_and_the_best_config(searched):
     rows = read_rows(searched / "trials.csv")
     assert [row["trial"] for row in rows] == ["0", "1", "2", "3"]
@@ -167,6 +168,7 @@ def test_a_search_leaves_a_table_a_plot_and_the_best_config(searched):
     assert config.data.get_type("datapath") is str
 
 
+@pytest.mark.slow
 def test_a_trial_that_goes_on_equals_a_run_that_never_paused(searched, best_trained):
     """What was promoted was the best, so the best config is that of both trials."""
     for trial in ("3", parent(searched)):
@@ -253,6 +255,7 @@ def test_a_trial_that_cannot_go_on_fails_and_the_search_goes_on(
     assert not (workdir / "trials" / "3").exists()
 
 
+@pytest.mark.slow
 def test_a_finished_search_is_told_again_and_another_one_refused(
     searched, config, space, succeed, refuse, tmp_path
 ):
