@@ -121,7 +121,7 @@ def test_looking_dynamically_is_the_whole_rollout_up_to_its_first_stop(epsilon):
     whole = network(IMAGES, policy=policy, num_glimpses=5)
     beliefs = tf.nn.softmax(whole.logits).numpy()
     uncertainty = whole.extras["uncertainty"].numpy()
-    found = models.DynamicLooker(network, policy, 5, epsilon)(IMAGES)
+    found = models.DynamicLooker(network, policy, 5, models.Settled(epsilon))(IMAGES)
     for image in range(len(IMAGES)):
         stops = [
             is_settled_in_words(beliefs[image, t], uncertainty[image, t], epsilon)
@@ -140,7 +140,10 @@ def test_looking_dynamically_is_the_whole_rollout_up_to_its_first_stop(epsilon):
 
 def test_the_test_stops_at_different_glimpses():
     looker = models.DynamicLooker(
-        make_decided_network(), policies.GaussianPolicy(sample=False), 5, 0.3
+        make_decided_network(),
+        policies.GaussianPolicy(sample=False),
+        5,
+        models.Settled(0.3),
     )
     assert len(set(looker(IMAGES)["num_glimpses"])) > 2
 
@@ -152,7 +155,9 @@ def test_the_test_stops_at_different_glimpses():
     ids=["sampled", "mean", "random", "raster"],
 )
 def test_an_image_stops_alike_in_any_batch(policy):
-    looker = models.DynamicLooker(make_decided_network(), policy, 4, 0.3)
+    looker = models.DynamicLooker(
+        make_decided_network(), policy, 4, models.Settled(0.3)
+    )
     seeds = np.stack([np.arange(24), 7 + np.arange(24)], axis=1)
     whole = looker(IMAGES, seeds)
     order = DRAW.permutation(24)
@@ -168,7 +173,7 @@ def test_noise_of_the_sensor_is_that_of_the_whole_rollout():
     network = make_network(padding="normal")
     policy = policies.GaussianPolicy(sample=False)
     seeds = np.stack([np.arange(24), np.arange(24)], axis=1).astype("int32")
-    found = models.DynamicLooker(network, policy, 3, 1e9)(IMAGES, seeds)
+    found = models.DynamicLooker(network, policy, 3, models.Settled(1e9))(IMAGES, seeds)
     whole = network(IMAGES, policy=policy, num_glimpses=3, seed=seeds)
     assert (found["num_glimpses"] == 3).all()
     last = tf.nn.softmax(whole.logits[:, -1])
@@ -179,7 +184,9 @@ def test_compiled_by_xla_it_stops_at_the_same_glimpses():
     network = make_decided_network()
     policy = policies.GaussianPolicy(sample=False)
     plain, compiled = (
-        models.DynamicLooker(network, policy, 5, 0.3, xla=xla)(IMAGES[:23])
+        models.DynamicLooker(network, policy, 5, models.Settled(0.3), xla=xla)(
+            IMAGES[:23]
+        )
         for xla in (False, True)
     )
     np.testing.assert_array_equal(compiled["num_glimpses"], plain["num_glimpses"])
@@ -189,7 +196,11 @@ def test_compiled_by_xla_it_stops_at_the_same_glimpses():
 
 def test_compiled_by_xla_a_sampled_path_does_not_depend_on_the_batch():
     looker = models.DynamicLooker(
-        make_decided_network(), policies.GaussianPolicy(), 4, 0.3, xla=True
+        make_decided_network(),
+        policies.GaussianPolicy(),
+        4,
+        models.Settled(0.3),
+        xla=True,
     )
     seeds = np.stack([np.arange(24), 7 + np.arange(24)], axis=1)
     whole, part = looker(IMAGES, seeds), looker(IMAGES[3:12], seeds[3:12])
@@ -212,7 +223,9 @@ def test_what_has_stopped_costs_nothing():
     network.build(IMAGES.shape)
     network.error_head.bias.assign(np.full(4, 0.5))
     network.classifier.kernel.assign(6 * network.classifier.kernel)
-    looker = models.DynamicLooker(network, policies.GaussianPolicy(False), 5, 0.3)
+    looker = models.DynamicLooker(
+        network, policies.GaussianPolicy(False), 5, models.Settled(0.3)
+    )
     network.seen.assign(0)
     taken = looker(IMAGES)["num_glimpses"]
     assert network.seen.numpy() == taken.sum() < 5 * len(IMAGES)
@@ -221,8 +234,11 @@ def test_what_has_stopped_costs_nothing():
 def test_a_network_that_does_not_know_is_refused():
     network = models.RAM(4, retina=layers.Retina(6))
     network.build(IMAGES.shape)
-    looker = models.DynamicLooker(network, policies.GaussianPolicy(), 3, 0.1)
-    with pytest.raises(InputError, match="when to stop"):
+    with pytest.raises(InputError, match="nothing in RAM says when to stop"):
+        network.make_stop_rule(0.1)
+    rule = models.Settled(0.1)
+    looker = models.DynamicLooker(network, policies.GaussianPolicy(), 3, rule)
+    with pytest.raises(InputError, match="RAM and GaussianPolicy say nothing"):
         looker(IMAGES)
 
 
@@ -236,7 +252,9 @@ def test_evaluation_and_dynamic_looking_agree():
     )
     measured = evaluator.measure(dataset.eval_batches("test", 12))
     for row, epsilon in zip(measured["stopping"], EPSILONS):
-        found = models.DynamicLooker(network, policy, 5, epsilon)(split.images)
+        found = models.DynamicLooker(network, policy, 5, models.Settled(epsilon))(
+            split.images
+        )
         right = found["probabilities"].argmax(axis=-1) == LABELS
         assert row == {
             "epsilon": epsilon,

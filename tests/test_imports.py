@@ -19,7 +19,7 @@ ALLOWED = {
     "ops": ("random",),
     "layers": LOW,
     "models": (*LOW, "pixels", "layers"),
-    "policies": (*LOW, "models.outputs", "models.rollout"),
+    "policies": (*LOW, "models.outputs", "models.rollout", "models.capabilities"),
     "objectives": (*LOW, "models.outputs"),
     "families": ("errors", "models", "policies", "objectives"),
     "training": (*LOW, "files", "data", "models", "families"),

@@ -454,7 +454,9 @@ def test_of_equal_gains_the_first_unseen_cell_in_reading_order_is_taken():
         "rollout": look(network, policy).locations,
         "planned": look(network, policies.PlannedAhead(policy)).locations,
         "oracle": look(network, policies.Oracle(second)).locations,
-        "dynamic": models.DynamicLooker(network, policy, 4, 0.0)(IMAGES)["locations"],
+        "dynamic": models.DynamicLooker(network, policy, 4, models.LittleToGain(0.0))(
+            IMAGES
+        )["locations"],
         "served": served.answer("serving_default", {"images": IMAGES})["locations"],
         "stepped": np.stack(stepped, axis=1),
     }

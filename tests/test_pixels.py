@@ -22,7 +22,7 @@ def network():
 
 
 def looker(network):
-    return models.DynamicLooker(network, CENTER, 1, epsilon=0.1)
+    return models.DynamicLooker(network, CENTER, 1, models.Settled(0.1))
 
 
 ENTRIES = {

@@ -90,15 +90,15 @@ def step_flops(trainer, image_shape):
     own, and a frozen backbone has but one.
     """
     policy, planned, samples = trainer.policy, 0, trainer.mc_samples
-    if isinstance(policy, policies.PlannedAhead):
+    if policy.path_of is not None:
         planned = forward_flops(
             trainer.looker,
-            policy.policy,
+            policy.path_of,
             trainer.num_glimpses,
             image_shape,
             samples=samples,
         )
-        policy = policies.RandomCells()  # The glimpses once they are known.
+        policy = policies.RandomPolicy()  # The glimpses once they are known.
     looked = forward_flops(
         trainer.looker,
         policy,
@@ -108,14 +108,10 @@ def step_flops(trainer, image_shape):
         training=True,
         samples=samples,
     )
-    looker = trainer.looker
-    if isinstance(looker, models.FineGrained) and not looker.backbone.trainable:
-        planned -= 2 * _flops(
-            looker,
-            lambda images: see_all(trainer, images.shape[0], image_shape[-1]),
-            image_shape,
-        )
-    return planned + 3 * looked
+    forward_alone = _flops(
+        trainer.looker, lambda images: frozen_pass(trainer, len(images)), image_shape
+    )
+    return planned + 3 * looked - 2 * forward_alone
 
 
 class _Unrolled:
@@ -161,10 +157,7 @@ def _walk(node):
         yield from _walk(child)
 
 
-def see_all(trainer, num_images, channels):
-    """The backbone alone, on the coarse view of each image and on its glimpses."""
-    network = trainer.looker
-    glimpses = trainer.mc_samples * trainer.num_glimpses * network.num_scales
-    side = network.size
-    pixels = tf.zeros((num_images * (1 + glimpses), side, side, channels))
-    return network.backbone(pixels, training=False)
+def frozen_pass(trainer, num_images):
+    """What a step computes without gradients, or `None`: see `without_gradients`."""
+    glimpses = trainer.mc_samples * trainer.num_glimpses
+    return trainer.looker.without_gradients(num_images, glimpses)

@@ -84,7 +84,7 @@ def measure_stopping(
 
     Args:
         workdir: Folder of a run of a family that knows when to stop.
-        epsilons: Sequence of floats, see `AttentionModel.may_stop`.
+        epsilons: Sequence of floats, see `AttentionModel.make_stop_rule`.
         batch_size: Int. Test images; all of them, if there are fewer.
         datapath: Where the data are, or `None`, as trained.
         repeats: Int, timed calls of which the median counts.
@@ -105,7 +105,8 @@ def measure_stopping(
     look = _whole_rollout(restored, xla)
     results = []
     for epsilon in epsilons:
-        looker = models.DynamicLooker(network, policy, num_glimpses, epsilon, xla=xla)
+        rule = network.make_stop_rule(epsilon)
+        looker = models.DynamicLooker(network, policy, num_glimpses, rule, xla=xla)
         glimpses = float(looker(images)["num_glimpses"].mean())
         *_, share = paired_seconds(
             functools.partial(look, images), functools.partial(looker, images), repeats
@@ -125,16 +126,16 @@ def measure_stopping(
 
 def _whole_rollout(restored, xla):
     """A function of images: all glimpses that a trained model was trained to take."""
-    network, policy = restored.network, restored.pick()
+    looker = models.Looker(
+        restored.network,
+        restored.pick(),
+        restored.config.train.num_glimpses,
+        xla=xla,
+        xla_sense=False,
+    )
 
-    @tf.function(jit_compile=xla, autograph=False)
+    @looker.compile
     def look(images):
-        return models.rollout(
-            network,
-            policy,
-            network.prepare(images),
-            restored.config.train.num_glimpses,
-            seed=random.make_seed(0),
-        ).logits
+        return looker.look(looker.prepare(images), random.make_seed(0)).logits
 
     return look

@@ -17,7 +17,7 @@ from ram_tf.benchmark.clock import (
     median_seconds,
     paired_seconds,
 )
-from ram_tf.benchmark.operations import forward_flops, step_flops
+from ram_tf.benchmark.operations import forward_flops, frozen_pass, step_flops
 from ram_tf.errors import InputError
 from ram_tf.families import find_family
 from ram_tf.files import write_json
@@ -145,9 +145,9 @@ def _measure_phase(config, phase, image_size, repeats, report):
         f"  evaluation {eval_rate:9,.0f} images/s of {eval_flops / 1e6:,.1f} MFLOP, "
         f"{results['eval_fraction']:.0%} of the matmul rate"
     )
-    if isinstance(trainer.looker, models.FineGrained):
-        see_all = tf.function(lambda: see_all(trainer, len(images), shape[-1]))
-        *_, inverse = paired_seconds(train, see_all, repeats)
+    forward_alone = tf.function(lambda: frozen_pass(trainer, len(images)))
+    if forward_alone() is not None:
+        *_, inverse = paired_seconds(train, forward_alone, repeats)
         results["backbone_ratio"] = 1 / inverse
         report(
             f"  a training step takes {1 / inverse:.2f} times the backbone's own "
@@ -167,19 +167,19 @@ def _measure_phase(config, phase, image_size, repeats, report):
 
 
 def _evaluation_call(trainer, policy, images):
-    @tf.function(jit_compile=trainer.xla)
-    def look(context):
-        return models.rollout(
-            trainer.looker,
-            policy,
-            context,
-            trainer.num_glimpses,
-            seed=random.make_seed(0),
-            sense=trainer.sense,
-            copies=trainer.eval_samples,
-        ).logits
+    looker = models.Looker(
+        trainer.looker,
+        policy,
+        trainer.num_glimpses,
+        copies=trainer.eval_samples,
+        xla=trainer.xla,
+    )
 
-    prepare = tf.function(trainer.looker.prepare)
+    @looker.compile
+    def look(context):
+        return looker.look(context, random.make_seed(0)).logits
+
+    prepare = tf.function(looker.prepare)
     return lambda: look(prepare(images))
 
 

@@ -38,7 +38,7 @@ def compare_policies(
         mc_samples: Int. Copies averaged; what draws nothing is run once.
         seeds: Int, number of evaluation seeds.
         stop_epsilons: Sequence of floats. Where something says when to stop, what
-            stopping by each would cost is measured; see `AttentionModel.may_stop`.
+            stopping by each would cost is measured; see `StopRule`.
         unknown_class: Int or `None`, see `Evaluator`.
         perturb: Function `(images, examples) -> images` or `None`, see `Evaluator`.
         xla: Boolean.

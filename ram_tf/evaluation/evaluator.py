@@ -12,7 +12,7 @@ from ram_tf.evaluation.statistics import (
     rank_correlation,
     stop_early,
 )
-from ram_tf.models.rollout import rollout
+from ram_tf.models.looker import Looker
 
 _EXAMPLES_FOR_STATISTICS = 512
 
@@ -25,7 +25,8 @@ class Evaluator:
         policy: Where to look.
         num_glimpses: Int.
         mc_samples: Int. Copies of each image whose class probabilities are averaged.
-        stop_epsilons: Sequence of floats, see `AttentionModel.may_stop`.
+        stop_epsilons: Sequence of floats, of the network's `StopRule`; of a network
+            that has none nothing is said of stopping.
         unknown_class: Int or `None`. The class of an open set that stands for all
             others, whose accuracy is told apart.
         perturb: Function `(images, examples) -> images` or `None`, applied to each
@@ -45,18 +46,14 @@ class Evaluator:
         perturb=None,
         xla=True,
     ):
-        network.check_glimpses(num_glimpses)
-        for epsilon in stop_epsilons:
-            network.check_epsilon(epsilon)
-        self.network = network
-        self.policy = policy
-        self.num_glimpses = num_glimpses
+        self.looker = Looker(network, policy, num_glimpses, copies=mc_samples, xla=xla)
         self.mc_samples = mc_samples
+        make = network.stop_rule
+        self.rules = [] if make is None else [make(each) for each in stop_epsilons]
         self.stop_epsilons = tuple(stop_epsilons)
         self.unknown_class = unknown_class
         self.perturb = perturb
-        self._sense = network.sense if xla else network.compiled_sense
-        self._rollout = tf.function(self._run, jit_compile=xla, autograph=False)
+        self._rollout = self.looker.compile(self._run)
         self._prepare = tf.function(self._inputs, autograph=False)
 
     def measure(self, batches, seed=0):
@@ -126,41 +123,23 @@ class Evaluator:
         size = tf.shape(images)[1:3]
         if self.perturb is not None:
             images = self.perturb(images, positions)
-        return self.network.prepare(images), size
+        return self.looker.prepare(images), size
 
     def _run(self, context, seed):
-        result = rollout(
-            self.network,
-            self.policy,
-            context,
-            self.num_glimpses,
-            seed=seed,
-            sense=self._sense,
-            copies=self.mc_samples,
-        )
-        copies = (-1, self.mc_samples)
-
-        def by_copy(tensor):
-            return ops.reshape(tensor, (*copies, *tensor.shape[1:]))
-
-        probabilities = by_copy(ops.softmax(result.logits))
+        looker = self.looker
+        result = looker.look(context, seed)
+        probabilities = looker.by_copy(ops.softmax(result.logits))
         gains = result.extras.get("gain")
         if gains is not None:
-            gains = by_copy(ops.max(gains, axis=-1))
-        doubt = self.network.doubt(result.extras)
-        stops = []
-        if doubt is not None:
-            doubt = ops.mean(by_copy(doubt), axis=1)
-            belief = ops.mean(probabilities, axis=1)[:, : doubt.shape[1]]
-            stops = [
-                self.network.may_stop(belief, doubt, epsilon)
-                for epsilon in self.stop_epsilons
-            ]
-        return probabilities, by_copy(result.locations), gains, stops
+            gains = looker.by_copy(ops.max(gains, axis=-1))
+        belief = ops.mean(probabilities, axis=1)
+        stops = [looker.may_stop(rule, belief, result.extras) for rule in self.rules]
+        stops = [stop for stop in stops if stop is not None]
+        return probabilities, looker.by_copy(result.locations), gains, stops
 
     def _statistics(self, locations, image_size):
         locations = np.concatenate(locations)[:_EXAMPLES_FOR_STATISTICS]
-        boxes = self.network.glimpse_boxes(locations, image_size)
+        boxes = self.looker.network.glimpse_boxes(locations, image_size)
         return policy_statistics(locations, np.asarray(boxes), image_size)
 
 

@@ -2,12 +2,15 @@
 
 from ram_tf.models.active_ram import ActiveRAM
 from ram_tf.models.attention_model import AttentionModel
+from ram_tf.models.capabilities import check_capabilities
 from ram_tf.models.dynamic import DynamicLooker
 from ram_tf.models.fine_grained import FineGrained, ResolutionClassifier
+from ram_tf.models.looker import Looker
 from ram_tf.models.outputs import Choice, Rollout
 from ram_tf.models.pham import PHAM
 from ram_tf.models.ram import RAM
 from ram_tf.models.rollout import rollout
+from ram_tf.models.stop_rules import LittleToGain, Settled, StopRule
 
 __all__ = [
     "PHAM",
@@ -17,7 +20,12 @@ __all__ = [
     "Choice",
     "DynamicLooker",
     "FineGrained",
+    "LittleToGain",
+    "Looker",
     "ResolutionClassifier",
     "Rollout",
+    "Settled",
+    "StopRule",
+    "check_capabilities",
     "rollout",
 ]

@@ -3,7 +3,7 @@ from keras import ops
 
 from ram_tf import layers
 from ram_tf.models.ram import RAM
-from ram_tf.ops import is_settled
+from ram_tf.models.stop_rules import Settled
 
 
 @keras.saving.register_keras_serializable(package="ram_tf")
@@ -25,6 +25,7 @@ class ActiveRAM(RAM):
     """
 
     parts = (*RAM.parts, "error_head")
+    stop_rule = Settled
 
     def __init__(
         self,
@@ -72,9 +73,3 @@ class ActiveRAM(RAM):
             "uncertainty": ops.reshape(uncertainty, shape),
             "uncertainty_fitted": ops.reshape(fitted, shape),
         }
-
-    def doubt(self, extras):
-        return extras["uncertainty"]
-
-    def may_stop(self, probabilities, doubt, epsilon):
-        return is_settled(probabilities, doubt, epsilon)

@@ -27,6 +27,7 @@ class AttentionModel(keras.Model):
         overview_shape: `(height, width, channels)` of a coarse view of the whole image
             that is needed before the first glimpse, or `None`.
         parts: Names of constructor arguments that are layers, for serialisation.
+        stop_rule: A `StopRule` class, or `None` where nothing says when to stop.
 
     Call arguments:
         images: Tensor `(batch, height, width, channels)`, float in [0, 1] or uint8.
@@ -44,6 +45,7 @@ class AttentionModel(keras.Model):
     recorded = ()
     overview_shape = None
     parts = ()
+    stop_rule = None
 
     def prepare(self, images, training=False):
         """Computes what is needed once an image. Runs outside compiled steps.
@@ -65,11 +67,6 @@ class AttentionModel(keras.Model):
         """Raises an `InputError` if an image cannot be looked at so often."""
         if num_glimpses < 1:
             raise InputError(f"at least one glimpse is needed, got {num_glimpses}.")
-
-    def check_epsilon(self, epsilon):
-        """Raises an `InputError` if `epsilon` cannot say when to stop."""
-        if not epsilon >= 0:  # Neither is NaN.
-            raise InputError(f"stop_epsilon must be 0 or more, got {epsilon:g}.")
 
     def begin(self, context, num_glimpses):
         """Adds what serves all glimpses of one rollout. Runs inside compiled steps."""
@@ -133,27 +130,30 @@ class AttentionModel(keras.Model):
         """Whether looking by this policy draws random numbers."""
         return self.senses_noise or not policy.deterministic
 
-    def doubt(self, extras):
-        """What a rule that stops looking reads of a rollout's extras.
+    def make_stop_rule(self, epsilon):
+        """Returns the family's `StopRule` of this number.
 
-        Returns:
-            Tensor `(batch, steps, ...)` with one step for every glimpse, or for every
-            one but the last; `None` where nothing says when to stop.
+        Raises:
+            InputError: If the family has none.
         """
-        return None
+        if self.stop_rule is None:
+            raise InputError(
+                f"nothing in {type(self).__name__} says when to stop looking: leave "
+                "--stop_epsilon out."
+            )
+        return self.stop_rule(epsilon)
 
-    def may_stop(self, probabilities, doubt, epsilon):
-        """Whether looking may stop, each image for itself.
+    def without_gradients(self, num_images, num_glimpses):
+        """Computes what a training step computes forward alone, for counting its cost.
 
         Args:
-            probabilities: Tensor `(..., classes)`, the belief.
-            doubt: What `doubt` returned there.
-            epsilon: Float >= 0. The family's measure of how sure is sure enough.
+            num_images: Int.
+            num_glimpses: Int, of each image in all its copies.
 
         Returns:
-            Boolean tensor `(...)`.
+            Any tensors, or `None` where gradients pass through all of it.
         """
-        raise NotImplementedError
+        return None
 
     def load_pretrained(self, source):
         """Loads weights that were not trained here, from `source`, a name or a path."""

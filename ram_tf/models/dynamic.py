@@ -7,6 +7,7 @@ from keras import ops
 
 from ram_tf import random
 from ram_tf.errors import InputError
+from ram_tf.models.capabilities import check_capabilities
 from ram_tf.models.rollout import first_choice, next_choice, take_glimpse
 from ram_tf.ops import clip_locations
 from ram_tf.pixels import check_pixels
@@ -23,20 +24,20 @@ class DynamicLooker:
     image. Without XLA every image that stops leaves at once.
 
     Args:
-        network: A built `AttentionModel` that says when to stop.
+        network: A built `AttentionModel`.
         policy: Where to look.
         num_glimpses: Int. The most glimpses of one image.
-        epsilon: Float. See `AttentionModel.may_stop`.
+        rule: A `StopRule`.
         xla: Boolean. Compile with XLA: for many batches of one size.
     """
 
-    def __init__(self, network, policy, num_glimpses, epsilon, xla=False):
+    def __init__(self, network, policy, num_glimpses, rule, xla=False):
         network.check_glimpses(num_glimpses)
-        network.check_epsilon(epsilon)
+        check_capabilities(network, policy)
         self.network = network
         self.policy = policy
         self.num_glimpses = num_glimpses
-        self.epsilon = epsilon
+        self.rule = rule
         self.xla = xla
         self._begin = _Traced(self._first, xla)
         self._step = _Traced(self._look, xla)
@@ -56,7 +57,7 @@ class DynamicLooker:
             look any more.
 
         Raises:
-            InputError: If nothing says when to stop, or these are no pixels.
+            InputError: If the rule has nothing to read, or these are no pixels.
         """
         check_pixels(np.asarray(images))
         batch_size = len(images)
@@ -129,10 +130,13 @@ class DynamicLooker:
             network, self.policy, context, state, carried["plan"], step, seeds.decide
         )
         read |= {name: value[:, None] for name, value in choice.extras.items()}
-        doubt = network.doubt(read)
-        if doubt is None:
-            raise InputError("nothing says when to stop looking: leave epsilon out.")
-        stops = network.may_stop(belief, doubt[:, 0], self.epsilon)
+        evidence = self.rule.evidence(read)
+        if evidence is None:
+            raise InputError(
+                f"{type(network).__name__} and {type(self.policy).__name__} say "
+                f"nothing of when to stop that {self.rule} could read."
+            )
+        stops = self.rule(belief, evidence[:, 0])
         return belief, stops, location, {"state": state, "action": choice.action}
 
     def _look_last(self, carried, step):

@@ -275,6 +275,14 @@ class FineGrained(_Looks):
         context = self.first_context(self.overview(images), training)
         return {**context, "images": images}
 
+    def without_gradients(self, num_images, num_glimpses):
+        """The frozen backbone's pass, on each image's coarse view and its glimpses."""
+        if self.backbone.trainable:
+            return None
+        patches = num_images * (1 + num_glimpses * self.num_scales)
+        pixels = ops.zeros((patches, *self.overview_shape))
+        return self.backbone(pixels, training=False)
+
     def initial_state(self, context):
         batch_size = ops.shape(context["images"])[0]
         states = first_states(self.core, batch_size)

@@ -6,6 +6,7 @@ from keras import ops
 from ram_tf import layers, random
 from ram_tf.errors import InputError
 from ram_tf.models.attention_model import AttentionModel
+from ram_tf.models.stop_rules import LittleToGain
 from ram_tf.ops import cut_patches
 
 
@@ -42,6 +43,7 @@ class PHAM(AttentionModel):
     """
 
     recorded = ("features", "cell")
+    stop_rule = LittleToGain
 
     def __init__(
         self,
@@ -322,13 +324,6 @@ class PHAM(AttentionModel):
         logits = self.classifier(ops.reshape(hidden, (-1, self.hidden_units)))
         shape = (batch_size, samples, cells, self.num_classes)
         return ops.reshape(logits, shape), self.classifier(state["hidden"])
-
-    def doubt(self, extras):
-        gain = extras.get("gain")  # Of a policy that predicts it.
-        return None if gain is None else ops.max(gain, axis=-1)
-
-    def may_stop(self, probabilities, doubt, epsilon):
-        return doubt < epsilon  # Nats that the best place left promises.
 
     def glimpse_boxes(self, locations, image_size):
         starts = self._first_pixels(ops.convert_to_tensor(locations))

@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from ram_tf import random
+from ram_tf.models.capabilities import HasCells, Imagines, SeesAll
 from ram_tf.models.outputs import Choice
 from ram_tf.models.rollout import rollout
 from ram_tf.ops import (
@@ -28,6 +29,7 @@ class RandomCells(Policy):
 
     repeat: bool = False
     blind = True
+    needs = HasCells
 
     def plan(self, network, context, state, num_glimpses, seed):
         batch_size = ops.shape(state["hidden"])[0]
@@ -47,6 +49,7 @@ class CentralCells(Policy):
 
     blind = True
     deterministic = True
+    needs = HasCells
 
     def plan(self, network, context, state, num_glimpses, seed):
         distance = np.square(network.cell_locations).sum(axis=-1).round(6)
@@ -82,6 +85,7 @@ class InformationGain(Policy):
     feature_noise: bool = False
     first_location: tuple | None = None
     unroll = False
+    needs = Imagines
 
     def __post_init__(self):
         check_first(self.first_location)
@@ -130,6 +134,7 @@ class Oracle(Policy):
 
     first_location: tuple | None = None
     unroll = False
+    needs = SeesAll
     start = InformationGain.start
 
     def __post_init__(self):
@@ -156,6 +161,14 @@ class PlannedAhead(Policy):
     @property
     def deterministic(self):
         return self.policy.deterministic
+
+    @property
+    def needs(self):
+        return self.policy.needs
+
+    @property
+    def path_of(self):
+        return self.policy
 
     def plan(self, network, context, state, num_glimpses, seed):
         path = rollout(network, self.policy, context, num_glimpses, seed=seed)

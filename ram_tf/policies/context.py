@@ -3,6 +3,7 @@ import dataclasses
 from keras import ops
 
 from ram_tf import random
+from ram_tf.models.capabilities import Emits
 from ram_tf.models.outputs import Choice
 from ram_tf.ops import normal_log_prob
 from ram_tf.policies.policy import Policy
@@ -26,6 +27,7 @@ class ContextPolicy(Policy):
 
     sample: bool = True
     stddev: float = 0.2
+    needs = Emits
 
     def __post_init__(self):
         if self.stddev <= 0:

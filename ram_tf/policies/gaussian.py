@@ -2,6 +2,7 @@ import dataclasses
 
 from keras import ops
 
+from ram_tf.models.capabilities import Points
 from ram_tf.models.outputs import Choice
 from ram_tf.ops import uniform_locations
 from ram_tf.policies.policy import Policy, check_first, fixed_choice
@@ -24,6 +25,7 @@ class GaussianPolicy(Policy):
     first_fraction: float = 1.0
     first_location: tuple | None = None
     count_last_action: bool = False
+    needs = Points
 
     def __post_init__(self):
         check_first(self.first_location, self.first_fraction)

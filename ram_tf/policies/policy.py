@@ -18,12 +18,17 @@ class Policy:
             though no glimpse follows.
         unroll: Boolean. The policy is cheap. One that computes much is compiled once,
             in a loop, where no gradient is needed.
+        needs: What it needs of a network, of `models.capabilities`.
+        path_of: The policy whose path it takes first, in a rollout of its own without
+            gradients, or `None`.
     """
 
     blind = False
     deterministic = False
     count_last_action = False
     unroll = True
+    needs = object
+    path_of = None
 
     def plan(self, network, context, state, num_glimpses, seed):
         """All locations `(batch, glimpses, 2)`, or one `(batch, 1, 2)` for all

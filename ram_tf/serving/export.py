@@ -36,7 +36,7 @@ def export(
         mc_samples: Int or `None`. Sampled sequences of glimpses that are averaged;
             `None` for one of the policy that the family shows.
         stop_epsilon: Float or `None`. How sure is sure enough to stop looking, for
-            families that know: see `AttentionModel.may_stop`.
+            families that know: see `AttentionModel.make_stop_rule`.
         report: Function of one line of text.
 
     Returns:

@@ -2,7 +2,6 @@
 
 import csv
 import fcntl
-import functools
 import io
 import json
 import os
@@ -18,7 +17,7 @@ from ram_tf.errors import InputError
 from ram_tf.evaluation import reports, words
 from ram_tf.experiment.restore import read_image, restore
 from ram_tf.files import whole_file
-from ram_tf.models import DynamicLooker, rollout
+from ram_tf.models import DynamicLooker, Looker
 from ram_tf.training.checkpointing import read_state
 
 _COLUMNS = ("file", "class", "probability", "locations")
@@ -53,7 +52,7 @@ def predict(
         policy: Name of the policy that looks, or `None`, the one the family shows.
         num_glimpses: Int or `None`, as trained.
         stop_epsilon: Float or `None`. Stop looking at an image once it is sure enough,
-            see `AttentionModel.may_stop`.
+            see `AttentionModel.make_stop_rule`.
         batch_size: Int, images at a time.
         xla: Boolean. Compile with XLA: some seconds, which many files win back. What a
             policy draws is other numbers then.
@@ -74,14 +73,12 @@ def predict(
     chosen = trained.pick(policy)
     steps = num_glimpses or trained.config.train.num_glimpses
     if stop_epsilon is None:
-        looker = functools.partial(
-            tf.function(_look, autograph=False, jit_compile=xla),
-            trained.network,
-            chosen,
-            steps,
+        looker = _whole_looker(
+            Looker(trained.network, chosen, steps, xla=xla, xla_sense=False)
         )
     else:
-        looker = DynamicLooker(trained.network, chosen, steps, stop_epsilon, xla=xla)
+        rule = trained.network.make_stop_rule(stop_epsilon)
+        looker = DynamicLooker(trained.network, chosen, steps, rule, xla=xla)
     if output is None:
         rows = csv.writer(_Terminal(report), lineterminator="\n")
         for answers in _answers(files, batch_size, trained, looker):
@@ -143,14 +140,19 @@ def _describe(probabilities, places, class_names):
     return class_names[best], f"{probabilities[best]:.4f}", looked
 
 
-def _look(network, policy, num_glimpses, images):
-    """Looks `num_glimpses` times: what a `DynamicLooker` returns that never stops."""
-    seed = random.make_seed(0)
-    if network.draws(policy):  # Each image its own, whatever the batch.
-        seed = tf.zeros((tf.shape(images)[0], 2), tf.int32)
-    looked = rollout(network, policy, network.prepare(images), num_glimpses, seed=seed)
-    probabilities = tf.nn.softmax(looked.logits[:, -1])
-    return {"probabilities": probabilities, "locations": looked.locations}
+def _whole_looker(looker):
+    """Looks as often as told: what a `DynamicLooker` returns that never stops."""
+
+    @looker.compile
+    def look(images):
+        seed = random.make_seed(0)
+        if looker.network.draws(looker.policy):  # Each its own, whatever the batch.
+            seed = tf.zeros((tf.shape(images)[0], 2), tf.int32)
+        looked = looker.look(looker.prepare(images), seed)
+        probabilities = tf.nn.softmax(looked.logits[:, -1])
+        return {"probabilities": probabilities, "locations": looked.locations}
+
+    return look
 
 
 class _Predictions:

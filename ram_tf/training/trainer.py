@@ -1,12 +1,10 @@
-import functools
-
 import keras
 import tensorflow as tf
 from keras import ops
 
 from ram_tf import random
 from ram_tf.errors import InputError
-from ram_tf.models.rollout import rollout
+from ram_tf.models.looker import Looker
 from ram_tf.ops import repeat_examples
 
 # A loss scale that fell so far did not make the gradient overflow.
@@ -50,7 +48,6 @@ class Trainer(keras.Model):
         super().__init__()
         self.network = network
         self.looker = phase.view(network)
-        self.looker.check_glimpses(num_glimpses)
         self.phase = phase
         self.policy = policy
         self.num_glimpses = num_glimpses
@@ -65,15 +62,13 @@ class Trainer(keras.Model):
                 part.trainable = False
         names = ("loss", "accuracy", *phase.weights)
         self.trackers = {name: keras.metrics.Mean(name) for name in names}
+        self._training = self.make_looker(policy, mc_samples)
+        self._testing = self.make_looker(policy, eval_samples)
         self._compiled_gradients = self._gradients
         self._compiled_rollout = self._test_rollout
-        self.sense = self.looker.sense
-        compiled = functools.partial(tf.function, jit_compile=True, autograph=False)
         if xla:
-            self._compiled_gradients = compiled(self._gradients)
-            self._compiled_rollout = compiled(self._test_rollout)
-        else:
-            self.sense = self.looker.compiled_sense
+            self._compiled_gradients = self._training.compile(self._gradients)
+            self._compiled_rollout = self._testing.compile(self._test_rollout)
         # The optimizer's own count leaves out what a loss scale skipped.
         self.steps = self.add_weight(
             name="steps",
@@ -84,6 +79,17 @@ class Trainer(keras.Model):
             aggregation="only_first_replica",
         )
         self.built = True
+
+    def make_looker(self, policy, copies):
+        """Returns a `Looker` for what of the network looks, by any policy."""
+        return Looker(
+            self.looker,
+            policy,
+            self.num_glimpses,
+            copies=copies,
+            reading=self.phase.reading,
+            xla=self.xla,
+        )
 
     @property
     def metrics(self):
@@ -139,13 +145,8 @@ class Trainer(keras.Model):
         context = self.looker.prepare(images)
         (copied_labels,) = repeat_examples(self.eval_samples, labels)
         terms, logits = self._compiled_rollout(context, copied_labels, seed)
-        shape = (-1, self.eval_samples)
-        terms = {
-            name: ops.mean(ops.reshape(term, shape), axis=1)
-            for name, term in terms.items()
-        }
-        probabilities = ops.reshape(ops.softmax(logits), (*shape, logits.shape[-1]))
-        probabilities = ops.mean(probabilities, axis=1)
+        terms = {name: self._testing.average(term) for name, term in terms.items()}
+        probabilities = self._testing.average(ops.softmax(logits))
         return self._update_metrics(terms, probabilities, labels, weights)
 
     def _step_seed(self, step):
@@ -153,17 +154,7 @@ class Trainer(keras.Model):
 
     def _gradients(self, context, labels, seed, scale):
         with tf.GradientTape() as tape:
-            result = rollout(
-                self.looker,
-                self.policy,
-                context,
-                self.num_glimpses,
-                seed=seed,
-                training=True,
-                reading=self.phase.reading,
-                sense=self.sense,
-                copies=self.mc_samples,
-            )
+            result = self._training.look(context, seed, training=True)
             terms = self.phase.objective(result, labels)
             loss = mean_over_global_batch(self._weighted(terms))
             scaled = loss * scale
@@ -199,16 +190,7 @@ class Trainer(keras.Model):
             )
 
     def _test_rollout(self, context, labels, seed):
-        result = rollout(
-            self.looker,
-            self.policy,
-            context,
-            self.num_glimpses,
-            seed=seed,
-            reading=self.phase.reading,
-            sense=self.sense,
-            copies=self.eval_samples,
-        )
+        result = self._testing.look(context, seed)
         return self.phase.objective(result, labels), result.logits[:, -1]
 
     def _weighted(self, terms):

@@ -1,0 +1,96 @@
+"""Rules that say when an image needs no other glimpse, each with its own number."""
+
+import dataclasses
+from typing import ClassVar
+
+from keras import ops
+
+from ram_tf.errors import InputError
+from ram_tf.ops import is_settled
+
+
+@dataclasses.dataclass(frozen=True)
+class StopRule:
+    """Says after each glimpse, for each image by itself, whether looking may stop.
+
+    Args:
+        epsilon: Float >= 0. How sure is sure enough, in the rule's own unit.
+
+    Attributes:
+        when: When it stops, in words, with `{epsilon}` for the number.
+        longer: What a larger `epsilon` does: `"longer"` or `"shorter"` looks.
+    """
+
+    epsilon: float
+    when: ClassVar[str] = ""
+    longer: ClassVar[str] = ""
+
+    def __post_init__(self):
+        if not self.epsilon >= 0:  # Neither is NaN.
+            raise InputError(f"stop_epsilon must be 0 or more, got {self.epsilon:g}.")
+
+    def describe(self):
+        """Returns when it stops, in words."""
+        words = self.when.format(epsilon=f"{self.epsilon:g}")
+        return f"{words}; a larger number looks {self.longer}"
+
+    @staticmethod
+    def evidence(extras):
+        """What the rule reads of a rollout's `extras`.
+
+        Returns:
+            Tensor `(batch, steps, ...)` with one step for every glimpse, or for every
+            one but the last; `None` where there is nothing that it could read.
+        """
+        raise NotImplementedError
+
+    def __call__(self, belief, evidence):
+        """Whether looking may stop.
+
+        Args:
+            belief: Tensor `(..., classes)`, class probabilities.
+            evidence: What `evidence` returned there.
+
+        Returns:
+            Boolean tensor `(...)`.
+        """
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True)
+class Settled(StopRule):
+    """Stops once no other class could still win: see `ops.is_settled`.
+
+    Reads the error that the network predicts for each of its probabilities.
+    """
+
+    when: ClassVar[str] = (
+        "stops once the most probable class wins even if every probability is off by "
+        "{epsilon} times its predicted error"
+    )
+    longer: ClassVar[str] = "longer"
+
+    @staticmethod
+    def evidence(extras):
+        return extras.get("uncertainty")
+
+    def __call__(self, belief, evidence):
+        return is_settled(belief, evidence, self.epsilon)
+
+
+@dataclasses.dataclass(frozen=True)
+class LittleToGain(StopRule):
+    """Stops once no place promises much: reads the gain that a policy predicts."""
+
+    when: ClassVar[str] = (
+        "stops once no place promises {epsilon} nats of information gain any more"
+    )
+    longer: ClassVar[str] = "shorter"
+
+    @staticmethod
+    def evidence(extras):
+        gain = extras.get("gain")  # Of a policy that predicts it.
+        return None if gain is None else ops.max(gain, axis=-1)
+
+    def __call__(self, belief, evidence):
+        return evidence < self.epsilon
