@@ -13,7 +13,7 @@ import pytest
 
 from ram_tf import evaluation, experiment, pictures
 from ram_tf.evaluation import reports
-from ram_tf.experiment import runner
+from ram_tf.experiment import phase_run
 from ram_tf.families import FAMILIES
 from ram_tf.layers import backbone as backbones
 from ram_tf.training import checkpointing
@@ -129,7 +129,7 @@ def references(configs, tmp_path_factory):
     measured = dict.fromkeys(("accuracy", "accuracy_one_sample"), zero)
     compared = {"policies": {"learned": measured}, "num_examples": 4}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "Loop", NoLoop)
+        patch.setattr(phase_run, "Loop", NoLoop)
         patch.setattr(evaluation, "compare_policies", lambda *_, **more: compared)
         for module, name in (
             (pictures.record, "record"),
