@@ -9,6 +9,7 @@ from ram_tf import models, policies, random
 _COUNTED = ("MatMul", "BatchMatMulV2", "Conv2D", "DepthwiseConv2dNative")
 
 
+# What a rollout takes, one by one.
 def forward_flops(
     network,
     policy,

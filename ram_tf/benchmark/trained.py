@@ -70,6 +70,7 @@ def measure_export(folder, workdir, *, repeats=15, output=None, report=print):
     return results
 
 
+# The options of a command, by name.
 def measure_stopping(
     workdir,
     epsilons,

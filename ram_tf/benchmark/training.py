@@ -26,6 +26,7 @@ from ram_tf.training.optimizers import make_optimizer
 from ram_tf.training.strategy import make_strategy
 
 
+# The options of a command, by name.
 def run(
     config,
     *,
@@ -83,69 +84,29 @@ def _measure_phase(config, phase, image_size, repeats, report):
         dataset = experiment.load_data(config)
         shape, num_classes = dataset.image_shape, dataset.num_classes
     strategy = make_strategy(config.runtime.strategy)
-    with strategy.scope():
-        network = experiment.build_network(config, shape, num_classes)
-        trainer = experiment.build_trainer(config, phase, network)
-        optimizer, _ = make_optimizer(
-            config.train.learning_rate,
-            {"kind": "constant"},
-            total_steps=1,
-            steps_per_epoch=1,
-        )
-        optimizer.build(trainer.trainable_variables)
-        trainer.compile(optimizer=optimizer, jit_compile=False)
+    trainer = _build_trainer(config, phase, shape, num_classes, strategy)
     draw = np.random.default_rng(0)
     images = tf.constant(draw.integers(0, 256, (batch_size, *shape), dtype=np.uint8))
     labels = tf.constant(draw.integers(0, num_classes, batch_size))
     step = tf.autograph.experimental.do_not_convert(trainer.train_step)
     train = tf.function(lambda: strategy.run(step, args=((images, labels),)))
     learned = experiment.build_policies(config)["learned"]
-    evaluate = _evaluation_call(trainer, learned, images)
-    train_flops = step_flops(trainer, shape)
-    eval_flops = forward_flops(
-        trainer.looker,
-        learned,
-        trainer.num_glimpses,
-        shape,
-        samples=trainer.eval_samples,
-    )
-    started = time.perf_counter()
-    train()
-    compile_seconds = time.perf_counter() - started
-    product, product_flops = matmul_call(), 2 * MATMUL_SIDE**3
-    train_seconds, product_seconds, ratio = paired_seconds(train, product, repeats)
-    eval_seconds, _, eval_ratio = paired_seconds(evaluate, product, repeats)
-    train_work = train_flops * batch_size / product_flops
-    eval_work = eval_flops * batch_size / product_flops
-    train_rate, eval_rate = batch_size / train_seconds, batch_size / eval_seconds
-    rate = product_flops / product_seconds / 1e9
-    results = {
-        "train_images_per_second": train_rate,
-        "eval_images_per_second": eval_rate,
-        "flops_per_image": train_flops,
-        "eval_flops_per_image": eval_flops,
-        "matmul_gflops": rate,
-        "train_fraction": ratio * train_work,
-        "eval_fraction": eval_ratio * eval_work,
-        "compile_seconds": compile_seconds,
-        "batch_size": batch_size,
-        "parameters": network.count_params(),
-    }
+    results = _measure_calls(trainer, learned, train, images, repeats)
     report(
         f"{config.family} {phase.name}, batch {batch_size} of "
         f"{'x'.join(map(str, shape))}, {trainer.num_glimpses} glimpses: "
-        f"matmul rate {rate:.0f} GFLOP/s"
+        f"matmul rate {results['matmul_gflops']:.0f} GFLOP/s"
     )
-    report(
-        f"  training   {train_rate:9,.0f} images/s of {train_flops / 1e6:,.1f} MFLOP, "
-        f"{results['train_fraction']:.0%} of the matmul rate (a step counted as three "
-        "forward passes)"
-    )
-    report(
-        f"  evaluation {eval_rate:9,.0f} images/s of {eval_flops / 1e6:,.1f} MFLOP, "
-        f"{results['eval_fraction']:.0%} of the matmul rate"
-    )
-    forward_alone = tf.function(lambda: frozen_pass(trainer, len(images)))
+    for words, name, flops, counted in (
+        ("training  ", "train", "flops", " (a step counted as three forward passes)"),
+        ("evaluation", "eval", "eval_flops", ""),
+    ):
+        report(
+            f"  {words} {results[f'{name}_images_per_second']:9,.0f} images/s of "
+            f"{results[f'{flops}_per_image'] / 1e6:,.1f} MFLOP, "
+            f"{results[f'{name}_fraction']:.0%} of the matmul rate{counted}"
+        )
+    forward_alone = tf.function(lambda: frozen_pass(trainer, batch_size))
     if forward_alone() is not None:
         *_, inverse = paired_seconds(train, forward_alone, repeats)
         results["backbone_ratio"] = 1 / inverse
@@ -164,6 +125,54 @@ def _measure_phase(config, phase, image_size, repeats, report):
         results["pipeline_images_per_second"] = made
         report(f"  the data pipeline alone {made:15,.0f} images/s")
     return results
+
+
+def _build_trainer(config, phase, shape, num_classes, strategy):
+    """A trainer with an optimizer, under a strategy."""
+    with strategy.scope():
+        network = experiment.build_network(config, shape, num_classes)
+        trainer = experiment.build_trainer(config, phase, network)
+        optimizer, _ = make_optimizer(
+            config.train.learning_rate,
+            {"kind": "constant"},
+            total_steps=1,
+            steps_per_epoch=1,
+        )
+        optimizer.build(trainer.trainable_variables)
+        trainer.compile(optimizer=optimizer, jit_compile=False)
+    return trainer
+
+
+def _measure_calls(trainer, policy, train, images, repeats):
+    """Rates of a training step and of an evaluation, beside a matrix product's."""
+    batch_size, shape = len(images), tuple(images.shape[1:])
+    train_flops = step_flops(trainer, shape)
+    eval_flops = forward_flops(
+        trainer.looker,
+        policy,
+        trainer.num_glimpses,
+        shape,
+        samples=trainer.eval_samples,
+    )
+    started = time.perf_counter()
+    train()
+    compile_seconds = time.perf_counter() - started
+    product, product_flops = matmul_call(), 2 * MATMUL_SIDE**3
+    train_seconds, product_seconds, ratio = paired_seconds(train, product, repeats)
+    evaluate = _evaluation_call(trainer, policy, images)
+    eval_seconds, _, eval_ratio = paired_seconds(evaluate, product, repeats)
+    return {
+        "train_images_per_second": batch_size / train_seconds,
+        "eval_images_per_second": batch_size / eval_seconds,
+        "flops_per_image": train_flops,
+        "eval_flops_per_image": eval_flops,
+        "matmul_gflops": product_flops / product_seconds / 1e9,
+        "train_fraction": ratio * train_flops * batch_size / product_flops,
+        "eval_fraction": eval_ratio * eval_flops * batch_size / product_flops,
+        "compile_seconds": compile_seconds,
+        "batch_size": batch_size,
+        "parameters": trainer.network.count_params(),
+    }
 
 
 def _evaluation_call(trainer, policy, images):

@@ -33,6 +33,7 @@ SPLIT_NAMES = {
 CHUNK = 256
 
 
+# The keys of `data`, by name.
 def folder(
     datapath,
     *,
@@ -83,23 +84,7 @@ def folder(
     """
     if image_size is not None:
         image_size = size_pair(image_size, "image_size")
-        if square is not None:
-            raise InputError(
-                f"`data.image_size` is {image_size} and `data.square` {square}: "
-                "images are kept in one of the two ways. Make one of them None."
-            )
-    if num_folds is not None and not 0 <= fold < num_folds >= 2:
-        raise InputError(
-            "`data.num_folds` must be at least 2, and `data.fold` from 0 to one less. "
-            f"Received: num_folds={num_folds}, fold={fold}."
-        )
-    if channels not in (1, 3):
-        raise InputError(f"`data.channels` must be 1 or 3. Received: {channels}.")
-    if not 0 < test_fraction < 1:
-        raise InputError(
-            "`data.test_fraction` must lie between 0 and 1, both excluded. "
-            f"Received: {test_fraction}."
-        )
+    _check_options(image_size, square, channels, test_fraction, num_folds, fold)
     if datapath is None or not pathlib.Path(datapath).exists():
         raise InputError(
             f"The datapath '{datapath}' does not exist. Give a folder of class "
@@ -141,6 +126,26 @@ def folder(
             for split in groups
         },
     )
+
+
+def _check_options(image_size, square, channels, test_fraction, num_folds, fold):
+    if image_size is not None and square is not None:
+        raise InputError(
+            f"`data.image_size` is {image_size} and `data.square` {square}: "
+            "images are kept in one of the two ways. Make one of them None."
+        )
+    if num_folds is not None and not 0 <= fold < num_folds >= 2:
+        raise InputError(
+            "`data.num_folds` must be at least 2, and `data.fold` from 0 to one less. "
+            f"Received: num_folds={num_folds}, fold={fold}."
+        )
+    if channels not in (1, 3):
+        raise InputError(f"`data.channels` must be 1 or 3. Received: {channels}.")
+    if not 0 < test_fraction < 1:
+        raise InputError(
+            "`data.test_fraction` must lie between 0 and 1, both excluded. "
+            f"Received: {test_fraction}."
+        )
 
 
 def _group(datapath, entries, folders):

@@ -14,6 +14,7 @@ URL = "https://github.com/brendenlake/omniglot/tree/master/python"
 SIDE = 105
 
 
+# The keys of `data`, by name.
 def omniglot(
     datapath,
     *,

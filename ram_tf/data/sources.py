@@ -141,6 +141,7 @@ def _at_fixed_places(images, labels, chosen, translate, num_places):
     )
 
 
+# The keys of `data`, by name.
 def mnist(
     datapath=None,
     *,
@@ -229,6 +230,7 @@ def cluttered_mnist(
     )
 
 
+# The keys of `data`, by name.
 def photographs(
     name,
     tfds_name,

@@ -9,6 +9,7 @@ from ram_tf.errors import InputError
 POINTER_RADIUS = 3
 
 
+# The keys of `data`, by name.
 def synthetic(
     datapath=None,
     *,

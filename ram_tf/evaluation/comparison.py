@@ -11,6 +11,7 @@ from ram_tf.evaluation.evaluator import (
 from ram_tf.evaluation.statistics import mean_and_std, standard_error, without_nan
 
 
+# Options of one measurement, by name, most of them an `Evaluator`'s.
 def compare_policies(
     network,
     policies,
@@ -74,36 +75,15 @@ def compare_policies(
             perturb=perturb,
             xla=xla,
         )
-        runs, statistics = [], []
+        runs, moves = [], []
         for seed in range(seeds if draws else 1):
-            examples, moves = evaluator.by_example(batches, seed)
+            examples, statistics = evaluator.by_example(batches, seed)
             runs.append(examples)
-            statistics.append(moves)
+            moves.append(statistics)
             if progress:
                 progress()
-        summaries = [summarise(examples, evaluator.stop_epsilons) for examples in runs]
-        stopping = [summary.pop("stopping", None) for summary in summaries]
-        compared[name] = {
-            measure: mean_and_std([summary[measure] for summary in summaries])
-            for measure in summaries[0]
-        }
-        for measure, error in _errors(runs, groups).items():
-            compared[name][measure]["standard_error"] = error
+        compared[name] = _over_seeds(evaluator, runs, moves, groups)
         right[name] = np.mean([examples["accuracy"] for examples in runs], axis=0)
-        compared[name]["num_correct"] = [
-            int(examples["accuracy"][:, -1].sum()) for examples in runs
-        ]
-        compared[name]["seeds"] = len(runs)
-        compared[name]["mc_samples"] = evaluator.mc_samples
-        compared[name]["statistics"] = {
-            key: float(np.mean([run[key] for run in statistics]))
-            for key in statistics[0]
-        }
-        if stopping[0]:
-            compared[name]["stopping"] = [
-                {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
-                for rows in zip(*stopping)
-            ]
     for name in set(right) - {"random"} if "random" in right else ():
         difference = right[name] - right["random"]
         compared[name]["over_random"] = {
@@ -119,6 +99,32 @@ def compare_policies(
         "num_originals": num_examples if groups is None else len(np.unique(groups)),
         "num_glimpses": num_glimpses,
     }
+
+
+def _over_seeds(evaluator, runs, moves, groups):
+    """What one policy's runs, one a seed, say together."""
+    summaries = [summarise(examples, evaluator.stop_epsilons) for examples in runs]
+    stopping = [summary.pop("stopping", None) for summary in summaries]
+    measured = {
+        measure: mean_and_std([summary[measure] for summary in summaries])
+        for measure in summaries[0]
+    }
+    for measure, error in _errors(runs, groups).items():
+        measured[measure]["standard_error"] = error
+    correct = [int(examples["accuracy"][:, -1].sum()) for examples in runs]
+    measured |= {
+        "num_correct": correct,
+        "seeds": len(runs),
+        "mc_samples": evaluator.mc_samples,
+        "statistics": _means(moves),
+    }
+    if stopping[0]:
+        measured["stopping"] = [_means(rows) for rows in zip(*stopping)]
+    return measured
+
+
+def _means(rows):
+    return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
 
 
 def _errors(runs, groups):

@@ -6,7 +6,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ram_tf import random
 from ram_tf.evaluation import movement
+from ram_tf.models.looker import Looker
 
 
 class PolicyMonitor(keras.callbacks.Callback):
@@ -53,13 +55,19 @@ class PolicyMonitor(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         trainer = self.model
-        self._look = tf.function(
-            lambda images: (
-                trainer.looker(
-                    images, policy=self.policy, num_glimpses=trainer.num_glimpses
-                ).locations
-            )
+        looker = Looker(
+            trainer.looker,
+            self.policy,
+            trainer.num_glimpses,
+            xla=False,
+            xla_sense=False,
         )
+
+        @looker.compile
+        def look(images):
+            return looker.look(looker.prepare(images), random.make_seed(0)).locations
+
+        self._look = look
 
     def on_epoch_end(self, epoch, logs=None):
         locations = np.asarray(self._look(self.images))

@@ -39,6 +39,7 @@ from ram_tf.training.strategy import (
 )
 
 
+# The options of a command, by name.
 def run(
     config,
     workdir,

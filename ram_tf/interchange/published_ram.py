@@ -18,6 +18,7 @@ _CLASS_NAMES = tuple("0123456789")
 _IMAGE_SHAPE = (28, 28, 1)
 
 
+# The options of a command, by name.
 def import_ram(
     checkpoint,
     workdir,

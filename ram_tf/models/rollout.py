@@ -9,6 +9,7 @@ from ram_tf.models.outputs import Choice, Rollout
 from ram_tf.ops import clip_locations, repeat_examples
 
 
+# The one loop of all families, to be read from top to bottom.
 def rollout(
     network,
     policy,
@@ -97,6 +98,7 @@ def rollout(
     )
 
 
+# What a policy is asked with.
 def first_choice(network, policy, context, state, num_glimpses, seed, training=False):
     """The `Choice` of the first glimpse, and the plan of all places or `None`."""
     plan = policy.plan(network, context, state, num_glimpses, seed)
@@ -106,6 +108,7 @@ def first_choice(network, policy, context, state, num_glimpses, seed, training=F
     return start, None
 
 
+# What a policy is asked with.
 def next_choice(network, policy, context, state, plan, step, seed):
     """The `Choice` after glimpse `step`, an int tensor, scalar or `(batch,)`."""
     if plan is None:
@@ -116,6 +119,7 @@ def next_choice(network, policy, context, state, plan, step, seed):
     return Choice(tf.gather(plan, following, axis=1, batch_dims=1))
 
 
+# What a step of the loop works with.
 def take_glimpse(network, context, location, state, seed, training=False, sense=None):
     """Looks once at each image: the state after a glimpse at `(batch, 2)`."""
     features = _look(network, context, location[:, None], seed, training, sense)

@@ -23,6 +23,7 @@ from ram_tf.training.checkpointing import read_state
 _COLUMNS = ("file", "class", "probability", "locations")
 
 
+# The options of a command, by name.
 def predict(
     workdir,
     paths,

@@ -16,6 +16,7 @@ from ram_tf.pictures.curves import plot_lines
 from ram_tf.studies.evaluate import evaluate
 
 
+# The options of a command, by name.
 def run(
     config,
     variants,
@@ -57,6 +58,22 @@ def run(
             "there is nothing to compare: expected variants and seeds, one at least."
         )
     workdir = pathlib.Path(workdir)
+    varied, runs = _vary(config, variants, workdir, seeds)
+    for folder in (folder for folders in runs.values() for folder in folders):
+        if (folder / "results.json").exists():
+            _read_results(folder, split)  # What cannot be read is refused before.
+    for title, folder, own in varied:
+        report(title)
+        status = experiment.run(own, folder, tested_on=split, report=report)
+        if status:
+            return status
+        keras.backend.clear_session()
+    _compare(variants, runs, workdir, num_glimpses, split, report)
+    return 0
+
+
+def _vary(config, variants, workdir, seeds):
+    """What is to be run: (title, folder, config) of each run, and results by name."""
     varied, runs = [], {name: [] for name in variants}
     for name, overrides in variants.items():
         for seed in seeds:
@@ -67,14 +84,11 @@ def run(
             family = find_family(own.family)
             last = experiment.phase_folder(folder, family.phases[-1], family)
             runs[name].append(last)
-            if (last / "results.json").exists():
-                _read_results(last, split)
-    for title, folder, own in varied:
-        report(title)
-        status = experiment.run(own, folder, tested_on=split, report=report)
-        if status:
-            return status
-        keras.backend.clear_session()
+    return varied, runs
+
+
+def _compare(variants, runs, workdir, num_glimpses, split, report):
+    """Writes the table and the curves of finished runs, and says what they are."""
     results = {
         name: [_read_results(folder, split) for folder in folders]
         for name, folders in runs.items()
@@ -113,7 +127,6 @@ def run(
     )
     plot_lines(by_glimpse, workdir / "glimpses.png", "glimpses", f"{split} accuracy")
     report(f"wrote {workdir}: comparison.csv, convergence.png, glimpses.png")
-    return 0
 
 
 def _check_variants(variants):

@@ -14,6 +14,7 @@ from ram_tf.pictures.glimpses import animate_glimpses, plot_glimpses
 from ram_tf.pictures.record import record
 
 
+# The options of a command, by name.
 def draw(
     workdir,
     kind,

@@ -10,6 +10,7 @@ from ram_tf.pictures.curves import plot_lines
 from ram_tf.studies.draw import check_picture_name
 
 
+# The options of a command, by name.
 def evaluate(
     workdir,
     *,
@@ -83,18 +84,7 @@ def evaluate(
 
     results = {steps: compare(steps, chosen, seeds) for steps in numbers}
     report(f"{trained.checkpoint}, {dataset.name} {split} set")
-    for compared in results.values():
-        reports.report_comparison(compared, report)
-        reports.report_details(compared, report)
-    if stop_epsilons and not any(
-        "stopping" in measured for measured in compared["policies"].values()
-    ):
-        report("warning: nothing here says when to stop: stop_epsilon does nothing.")
-    whole = {**results[numbers[0]]}
-    if len(numbers) > 1:
-        whole["by_num_glimpses"] = {str(steps): results[steps] for steps in numbers}
-    if "learned" in whole["policies"]:
-        report(f"{numbers[0]} glimpses, {reports.describe_learned(whole)}")
+    whole = _report_all(results, numbers, stop_epsilons, report)
     if robustness:
         whole["robustness"] = {}
         policies = {"learned": trained.policies["learned"]}
@@ -111,6 +101,23 @@ def evaluate(
         curves = accuracy_curves(longest)
         plot_lines(curves, plot, "glimpses", "accuracy")
         report(f"wrote {plot}, and its numbers beside it as .npz")
+    return whole
+
+
+def _report_all(results, numbers, stop_epsilons, report):
+    """Reports comparisons by their numbers of glimpses; returns all as one."""
+    for compared in results.values():
+        reports.report_comparison(compared, report)
+        reports.report_details(compared, report)
+    if stop_epsilons and not any(
+        "stopping" in measured for measured in compared["policies"].values()
+    ):
+        report("warning: nothing here says when to stop: stop_epsilon does nothing.")
+    whole = {**results[numbers[0]]}
+    if len(numbers) > 1:
+        whole["by_num_glimpses"] = {str(steps): results[steps] for steps in numbers}
+    if "learned" in whole["policies"]:
+        report(f"{numbers[0]} glimpses, {reports.describe_learned(whole)}")
     return whole
 
 

@@ -28,6 +28,7 @@ ORACLES = {
 }
 
 
+# The options of a command, by name.
 def search(
     config,
     space,

@@ -58,6 +58,7 @@ def _epoch(learning_rate, total_steps, steps_per_epoch, *, rate, minimum):
     return schedule, []
 
 
+# The keys of a schedule, by name.
 def _plateau(
     learning_rate,
     total_steps,
