@@ -20,7 +20,7 @@ FILES = sorted(set((ROOT / "configs").glob("*.py")) - {ROOT / "configs/common.py
 SPACES = sorted((ROOT / "configs" / "spaces").glob("*.py"))
 VARIANTS = sorted((ROOT / "configs" / "variants").glob("*.py"))
 # The largest models, each beside a smaller one of its kind.
-LARGE = ("dogs_k1", "dogs_k3", "pham_cifar100", "pham_tinyimagenet")
+LARGE = ("dogs_k1", "dogs_k3", "dogs_paper", "pham_cifar100", "pham_tinyimagenet")
 SECTIONS = {"family", "data", "model", "policy", "phases", "train", "eval", "runtime"}
 
 
