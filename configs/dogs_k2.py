@@ -15,5 +15,4 @@ import dogs_k1
 def get_config():
     config = dogs_k1.get_config()
     config.model.num_scales = 2
-    config.model.start_size = 2
     return config

@@ -6,14 +6,12 @@ Command: python train.py --dataset=cifar100 --datapath=DIR --training_phase=all
 Not run yet.
 """
 
-import pham_cifar10
+import common
 
 
 def get_config():
-    config = pham_cifar10.get_config()
-    config.data.name = "cifar100"
-    config.model.feature_units = 512
-    config.model.latent_units = 1024
-    config.model.hidden_units = 2048
-    config.model.num_flows = 6
+    config = common.pham(
+        feature_units=512, latent_units=1024, hidden_units=2048, num_flows=6
+    )
+    config.data = common.colour("cifar100", ("crop", "flip", "color"))
     return config

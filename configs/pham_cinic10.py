@@ -6,10 +6,10 @@ Command: python train.py --dataset=cinic10 --datapath=DIR --training_phase=all
 Not run yet.
 """
 
-import pham_cifar10
+import common
 
 
 def get_config():
-    config = pham_cifar10.get_config()
-    config.data.name = "cinic10"
+    config = common.pham()
+    config.data = common.colour("cinic10", ("crop", "flip", "color"))
     return config

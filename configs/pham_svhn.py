@@ -6,11 +6,10 @@ Command: python train.py --dataset=svhn --datapath=DIR --training_phase=all
 Not run yet.
 """
 
-import pham_cifar10
+import common
 
 
 def get_config():
-    config = pham_cifar10.get_config()
-    config.data.name = "svhn"
-    config.data.augment = ()
+    config = common.pham()
+    config.data = common.colour("svhn", ())
     return config

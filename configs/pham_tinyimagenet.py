@@ -7,11 +7,13 @@ Command: python train.py --dataset=tinyimagenet --datapath=DIR --training_phase=
 Not run yet.
 """
 
-import pham_cifar100
+import common
 
 
 def get_config():
-    config = pham_cifar100.get_config()
-    config.data.name = "tinyimagenet"
+    config = common.pham(
+        feature_units=512, latent_units=1024, hidden_units=2048, num_flows=6
+    )
     config.model.glimpse_size = 16
+    config.data = common.colour("tinyimagenet", ("crop", "flip", "color"))
     return config

@@ -10,14 +10,13 @@ the same weights random 62.6 and 48.1 %. In training it has 62.8 % with one samp
 glimpse network that convolves has more with four glimpses (`ram_cifar10_4_conv.py`).
 """
 
-import pham_cifar10
-import ram_mnist
+import common
 
 
 def get_config():
-    config = ram_mnist.get_config()
-    config.data = pham_cifar10.get_config().data
-    config.data.augment = ("crop", "flip")
+    config = common.ram()
+    config.data = common.colour("cifar10", ("crop", "flip"))
+    config.model.retina.num_scales = 1
     config.model.retina.pixel_mean = 0.47
     config.model.retina.pixel_stddev = 0.25
     config.model.core.kind = "lstm"
@@ -25,9 +24,9 @@ def get_config():
     config.model.location.mean_scale = 0.03
     config.phases.train.returns = "belief"
     config.policy.first_fraction = 0.7
-    config.train.batch_size = 128
     config.train.learning_rate = 2e-3
     config.train.epochs = 40
-    config.runtime.mixed_precision = "mixed_bfloat16"  # As in `cluttered_mnist_60.py`.
-    config.runtime.xla = False
-    return config
+    config.train.picture_every_epochs = 10
+    config.train.steps_per_execution = 20
+    config.eval.seeds = 3
+    return common.in_bfloat16(config)

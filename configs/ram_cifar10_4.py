@@ -12,5 +12,4 @@ import ram_cifar10
 def get_config():
     config = ram_cifar10.get_config()
     config.train.num_glimpses = 4
-    config.train.epochs = 40
     return config

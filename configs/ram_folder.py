@@ -9,30 +9,12 @@ Command: python train.py --config=configs/ram_folder.py --datapath=DIR
 Score: depends on your images.
 """
 
-import ram_digits
-from ml_collections import config_dict
+import common
 
 
 def get_config():
-    config = ram_digits.get_config()
-    config.data = config_dict.ConfigDict(
-        {
-            "name": "folder",
-            "datapath": config_dict.placeholder(str),
-            "validation_fraction": 0.1,
-            "seed": 0,
-            "image_size": config_dict.FieldReference((96, 96)),
-            "square": config_dict.placeholder(int),
-            "smallest_square": 1.0,
-            "flip": False,
-            "channels": 3,
-            "test_fraction": 0.2,
-            "num_folds": config_dict.placeholder(int),
-            "fold": 0,
-            "split_seed": 0,
-            "max_gigabytes": 8.0,
-        }
-    )
+    config = common.ram()
+    config.data = common.folder()
     config.model.retina.size = 12
     config.model.retina.num_scales = 3
     config.model.retina.pixel_mean = 0.5
@@ -41,7 +23,5 @@ def get_config():
     config.train.batch_size = 64
     config.train.epochs = 50
     config.train.learning_rate = 3e-4
-    config.train.steps_per_epoch = None
-    config.train.picture_every_epochs = 5
     config.eval.batch_size = 64
     return config

@@ -10,27 +10,10 @@ Measured on two CPU cores, 1,118 s of training with other processes running: tes
 sample).
 """
 
-import ram_digits
-from ml_collections import config_dict
+import common
 
 
 def get_config():
-    config = ram_digits.get_config()
-    config.data = config_dict.ConfigDict(
-        {
-            "name": "mnist",
-            "datapath": config_dict.placeholder(str),
-            "validation_fraction": 0.1,
-            "seed": 0,
-            "canvas": config_dict.placeholder(tuple),
-        }
-    )
-    config.model.retina.num_scales = 1
-    config.train.batch_size = 256
+    config = common.ram_mnist()
     config.train.epochs = 95
-    config.train.steps_per_epoch = None
-    config.train.picture_every_epochs = 10
-    config.train.steps_per_execution = 20
-    config.eval.batch_size = 500
-    config.eval.seeds = 3
     return config

@@ -15,11 +15,19 @@ from ram_tf.training.optimizers import make_optimizer
 from tests.comparisons import assert_close
 from tests.conftest import ROOT
 
-FILES = sorted((ROOT / "configs").glob("*.py"))
+# All but the blocks that they are built of.
+FILES = sorted(set((ROOT / "configs").glob("*.py")) - {ROOT / "configs/common.py"})
 SPACES = sorted((ROOT / "configs" / "spaces").glob("*.py"))
 VARIANTS = sorted((ROOT / "configs" / "variants").glob("*.py"))
 # The largest models; smaller ones of their kinds are built every time.
-LARGE = ("dogs_k1", "dogs_k2", "dogs_k3", "pham_cifar100", "pham_tinyimagenet")
+LARGE = (
+    "dogs_k1",
+    "dogs_k2",
+    "dogs_k3",
+    "dogs_paper",
+    "pham_cifar100",
+    "pham_tinyimagenet",
+)
 SECTIONS = {"family", "data", "model", "policy", "phases", "train", "eval", "runtime"}
 
 
@@ -144,3 +152,45 @@ def test_a_phase_without_decisions_has_no_return_to_choose(monkeypatch):
         config.phases.first.returns = "belief"
     with pytest.raises(InputError, match="phases.first.returns stands for no key"):
         _trained_phase(config, "first")
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("ram_digits", "num_samples"),
+        ("photos_small", "first_fraction"),
+        ("pham_digits", "kind"),
+    ],
+)
+def test_an_option_that_no_policy_of_the_family_takes_is_refused(
+    name, key, monkeypatch
+):
+    config = config_named(name, monkeypatch)
+    with config.unlocked():
+        config.policy[key] = 2
+    expected = f"policy.{key} does not apply to the family {config.family}: its"
+    with pytest.raises(InputError, match=expected):
+        experiment.build_policies(config)
+    for phase in FAMILIES[config.family].phases:
+        with pytest.raises(InputError, match=expected):
+            experiment.build_trainer(config, phase, network=None)
+
+
+def test_every_policy_is_told_what_it_takes(monkeypatch):
+    config = config_named("ram_digits", monkeypatch)
+    config.policy.first_location = place = (0.5, -0.25)
+    config.policy.first_fraction = 0.25
+    known = experiment.build_policies(config)
+    for name in ("learned", "mean", "random"):
+        assert known[name].first_location == place
+    assert known["random"].first_fraction == known["learned"].first_fraction == 0.25
+    config = config_named("pham_digits", monkeypatch)
+    config.policy.first_location = place
+    config.policy.feature_noise = True
+    config.policy.num_samples = 3
+    known = experiment.build_policies(config)
+    assert (known["learned"].num_samples, known["one_sample"].num_samples) == (3, 1)
+    for name in ("learned", "one_sample"):
+        assert known[name].feature_noise and known[name].first_location == place
+    assert known["oracle"].first_location == place
+    assert known["random"].blind and known["center"].deterministic

@@ -16,6 +16,7 @@ from ram_tf.errors import InputError
 from ram_tf.evaluation import reports
 from ram_tf.experiment import past_configs, runner
 from ram_tf.families import FAMILIES
+from tests import test_configs
 
 # A config of every family and data set that past configs are completed for.
 MODULES = {
@@ -261,6 +262,13 @@ def of_age(configs, tmp_path, monkeypatch, capsys):
     return go_on
 
 
+def put(content, key, value):
+    *sections, name = key.split(".")
+    for each in sections:
+        content = content[each]
+    content[name] = value
+
+
 def drop(content, key):
     *sections, name = key.split(".")
     for each in sections:
@@ -271,22 +279,49 @@ def drop(content, key):
 @pytest.mark.parametrize(("kind", "key"), ADDED)
 def test_a_config_older_than_a_key_is_completed_and_says_so(kind, key, of_age):
     value = past_configs.ADDED[kind][key]
-    said = of_age(kind, lambda content: drop(content, key), {key: value})
-    for lines in said:
+
+    def edit(content):
+        drop(content, key)
+        if kind in past_configs.RENAMED:
+            content["family"] = kind
+
+    for lines in of_age(kind, edit, {key: value}):
         (line,) = lines
         assert f"added {key}={value!r}" in line
 
 
-def test_a_key_that_is_gone_is_passed_over_where_it_said_what_is_done_now(of_age):
-    said = of_age("ram", lambda old: old["train"].update(count_last_action=False))
-    for lines in said:
-        (line,) = lines
-        assert "passed over train.count_last_action=False" in line
+# Families, keys that theirs had, and a value that did something else.
+GONE = [
+    ("fine_grained", "model.detach_emission", False),
+    ("fine_grained", "model.regions", 3),
+    ("pham", "model.published_norm", True),
+    ("pham", "policy.sampling", "quasi"),
+    ("ram", "train.count_last_action", True),
+]
 
 
-def test_a_key_that_is_gone_is_refused_where_it_said_otherwise(of_age):
-    with pytest.raises(InputError, match="train.count_last_action=True"):
-        of_age("ram", lambda old: old["train"].update(count_last_action=True))
+@pytest.mark.parametrize(("kind", "key", "other"), GONE)
+def test_a_key_that_is_gone_leaves_where_it_said_what_is_done_now(
+    kind, key, other, of_age
+):
+    value, _ = past_configs.REMOVED[key]
+    assert of_age(kind, lambda old: put(old, key, value)) == ([], [])
+
+
+@pytest.mark.parametrize(("kind", "key", "other"), GONE)
+def test_a_key_that_is_gone_is_refused_where_it_said_otherwise(
+    kind, key, other, of_age
+):
+    _, last = past_configs.REMOVED[key]
+    with pytest.raises(InputError, match=f"{key}={other!r}, .*use commit {last}"):
+        of_age(kind, lambda old: put(old, key, other))
+
+
+def test_a_family_that_is_a_choice_now_has_its_name_without_a_word(of_age):
+    assert of_age("open_set_ram", lambda old: put(old, "family", "open_set_ram")) == (
+        [],
+        [],
+    )
 
 
 def test_a_key_that_was_never_without_is_refused_by_name(of_age):
@@ -306,7 +341,7 @@ def test_restoring_names_what_is_missing(key, configs, tmp_path):
 def test_what_is_written_today_is_whole(root, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path, str(root / "configs")])
     lines = []
-    for path in sorted((root / "configs").glob("*.py")):
+    for path in test_configs.FILES:
         config = __import__(path.stem).get_config()
         past_configs.complete(config, path, lines.append)
     for name in pretrained.names():

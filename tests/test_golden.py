@@ -17,7 +17,7 @@ from ram_tf import layers, models, objectives, policies, random
 from ram_tf.interchange import published_ram
 from ram_tf.models import Choice
 from tests.comparisons import relative_error
-from tests.test_posterior import partial_vae_weights
+from tests.test_posterior import partial_vae_weights, published_flow
 
 FOLDER = pathlib.Path(
     os.environ.get("RAM_TF_GOLDEN_DIR", pathlib.Path(__file__).parent / "golden")
@@ -282,9 +282,9 @@ def load_pham(golden):
         latent_units=golden["noise"].shape[-1],
         hidden_units=golden["weight/rnn.fch.weight"].shape[0],
         num_flows=int(golden["num_flows"]),
-        published_norm=True,
     )
-    network.build(images.shape)
+    with published_flow():
+        network.build(images.shape)
     assert network.grid == (int(golden["grid"]),) * 2
     vae = network.partial_vae
     weights = [

@@ -104,59 +104,6 @@ def test_the_first_of_equals_is_chosen(scores, xla):
     np.testing.assert_array_equal(index, [1, 0, 2])
 
 
-# Draws
-
-
-SAMPLINGS = ("random", "antithetic", "quasi")
-
-
-@pytest.mark.parametrize("sampling", SAMPLINGS)
-def test_each_unit_has_mean_zero_and_variance_one(sampling):
-    draws = np.asarray(ops.standard_normals((5000, 4, 3), SEED, sampling))
-    assert draws.shape == (5000, 4, 3)
-    # Examples are independent, whatever binds the samples of one.
-    error = 1 / np.sqrt(5000)
-    assert np.abs(draws.mean(axis=0)).max() < 4 * error
-    assert np.abs(draws.var(axis=0) - 1).max() < 5 * np.sqrt(2) * error
-    correlation = np.corrcoef(draws[:, 0].T) - np.eye(3)
-    assert np.abs(correlation).max() < 5 * error
-
-
-@pytest.mark.parametrize("sampling", SAMPLINGS)
-def test_draws_follow_the_seed_and_differ_between_examples(sampling):
-    def draw(seed):
-        return np.asarray(ops.standard_normals((3, 5, 4), seed, sampling))
-
-    draws = draw(SEED)
-    assert np.isfinite(draws).all()
-    np.testing.assert_array_equal(draws, draw(SEED))
-    assert (draws != draw(random.make_seed(4))).any()
-    for one, two in ((0, 1), (0, 2), (1, 2)):
-        assert (draws[one] != draws[two]).all()
-    assert len(np.unique(draws[0, :, 0])) == 5
-
-
-@pytest.mark.parametrize("samples", [1, 2, 5])
-def test_antithetic_pairs_cancel(samples):
-    draws = np.asarray(ops.standard_normals((2, samples, 3), SEED, "antithetic"))
-    assert draws.shape == (2, samples, 3)
-    pairs = samples // 2
-    np.testing.assert_array_equal(draws[:, : 2 * pairs : 2], -draws[:, 1::2])
-
-
-def test_quasi_points_are_spread_more_evenly():
-    def error(sampling):
-        draws = ops.standard_normals((200, 16, 3), SEED, sampling)
-        return np.square(np.mean(draws, axis=1)).mean()
-
-    assert error("quasi") < error("random") / 2
-
-
-def test_an_unknown_sampling_is_refused():
-    with pytest.raises(ValueError, match="antithetic.*Received: 'sobol'"):
-        ops.standard_normals((1, 1, 1), SEED, "sobol")
-
-
 # Convolution as a matrix product
 
 

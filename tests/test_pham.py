@@ -53,7 +53,7 @@ def cells_of(result):
 def make_trainer(phase, network=None, policy=None, learning_rate=0.05, **options):
     phase = PHASES[phase]
     network = network or make_network()
-    policy = policy or phase.policy(first_location=None)
+    policy = policy or phase.policy()
     trainer = Trainer(network, phase, policy, 3, xla=False, **options)
     optimizer = keras.optimizers.SGD(learning_rate)
     optimizer.build(trainer.trainable_variables)
@@ -346,7 +346,7 @@ def test_more_glimpses_than_cells_are_refused():
     "policy",
     [
         policies.InformationGain(num_samples=2),
-        policies.InformationGain(num_samples=1, sampling="quasi"),
+        policies.InformationGain(num_samples=1),
         policies.InformationGain(num_samples=2, feature_noise=True),
         policies.Oracle(),
         policies.PlannedAhead(policies.InformationGain(num_samples=1)),
@@ -542,11 +542,11 @@ def test_the_noise_of_features_is_that_of_the_variance():
 
 
 def test_training_and_evaluation_share_the_noise_of_features():
-    options = {"first_location": None, "feature_noise": True}
-    assert PHASES["third"].policy(**options).policy.feature_noise
-    assert PHASES["third"].evaluated(**options).feature_noise
-    assert PHASES["third"].policies["one_sample"](**options).feature_noise
-    assert not PHASES["third"].policy().policy.feature_noise  # As published.
+    third = PHASES["third"]
+    assert third.policy(feature_noise=True).policy.feature_noise
+    assert third.evaluated(feature_noise=True).feature_noise
+    assert third.policies["one_sample"](feature_noise=True).feature_noise
+    assert not third.policy().policy.feature_noise  # As published.
 
 
 def test_the_gain_is_that_of_really_looking():

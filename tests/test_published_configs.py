@@ -5,6 +5,7 @@ import pytest
 from ram_tf import experiment, pretrained
 from ram_tf.families import find_family
 from tests.conftest import ROOT
+from tests.contracts import small_fine_grained
 from tests.test_configs import config_named, load
 
 # Learning rate, batch, epochs, and the weights of a phase's terms.
@@ -106,7 +107,7 @@ def test_fine_grained_attention_is_as_published(
     assert config.data.name == "stanford_dogs"
     assert (model.num_scales, model.start_size) == scales
     assert model.size == 96
-    assert model.regions == 2
+    assert small_fine_grained().regions == 2
     assert model.backbone.kind == "resnet50"
     assert model.backbone.stride_one is True
     assert model.core.to_dict() == {"kind": "lstm", "units": 2048}
@@ -154,6 +155,61 @@ def test_ram_sees_as_much_as_published(
     assert config.data.canvas == canvas
     assert config.data.get("num_pieces") == pieces
     assert config.phases.train.weights.reinforce == 1.0
+
+
+def test_ram_is_trained_as_its_pytorch_version(monkeypatch):
+    config = effective(config_named("ram_mnist_published", monkeypatch), "train")
+    train = config.train
+    assert (train.batch_size, train.learning_rate) == (128, 3e-4)
+    assert train.schedule.kind == "plateau"
+    assert train.early_stopping_patience == 50
+    assert (train.num_glimpses, train.mc_samples) == (6, 1)
+    assert config.phases.train.weights.reinforce == 0.01
+    assert config.policy.count_last_action is True
+    assert (config.model.retina.size, config.model.retina.num_scales) == (8, 1)
+
+
+def test_ram_is_trained_as_its_tensorflow_version(monkeypatch):
+    config = effective(config_named("translated_mnist_published", monkeypatch), "train")
+    train, retina = config.train, config.model.retina
+    assert (train.batch_size, train.mc_samples, train.clip_norm) == (128, 10, 5.0)
+    assert train.learning_rate == 1e-3
+    assert train.schedule.to_dict() == {
+        "kind": "exponential",
+        "rate": 0.97,
+        "every_steps": 1000,
+        "minimum": 1e-4,
+    }
+    assert (retina.sides, retina.reduction) == ((12, 24, 48), "bilinear")
+    assert retina.padding == "uniform"
+    assert config.model.location.stddev == 0.03
+    assert config.phases.train.weights.reinforce == 1.0
+
+
+def test_active_ram_is_trained_as_published(monkeypatch):
+    config = effective(config_named("active_ram_published", monkeypatch), "train")
+    weights, location = config.phases.train.weights, config.model.location
+    assert weights.uncertainty == pytest.approx(128 * 1e-5)
+    assert weights.intrinsic_belief == pytest.approx(128 * 1e-2)
+    assert (weights.reinforce, weights.early_classification) == (1.0, 0.0)
+    assert config.train.schedule.to_dict() == {
+        "kind": "epoch",
+        "rate": 0.95,
+        "minimum": 0.0,
+    }
+    assert config.train.batch_size == 128
+    assert config.model.core.to_dict() == {"kind": "rectifier", "units": 256}
+    assert (location.hidden_units, location.bound) == (None, "clip")
+    assert (location.stddev, config.model.baseline.activation) == (0.1, "relu")
+
+
+def test_the_paper_of_fine_grained_attention_has_a_second_recurrent_network(
+    monkeypatch,
+):
+    config = effective(config_named("dogs_paper", monkeypatch), "attend")
+    assert config.model.emission.kind == "recurrent"
+    assert config.model.mix_location is True
+    assert config.train.num_glimpses == 3
 
 
 def test_the_published_variants_of_active_ram_have_its_core_and_its_weights(

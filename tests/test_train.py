@@ -8,9 +8,10 @@ from ram_tf import data, experiment
 from ram_tf.errors import InputError
 from ram_tf.families import find_family
 from ram_tf.studies import tuning
+from tests import test_configs
 from tests.conftest import ROOT
 
-CONFIGS = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
+CONFIGS = sorted(path.stem for path in test_configs.FILES)
 # One word of each type of a key.
 WORDS = {int: ("3", 3), float: ("0.5", 0.5), str: ("a", "a"), tuple: ("(1,)", (1,))}
 

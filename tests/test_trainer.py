@@ -207,7 +207,6 @@ def test_a_frozen_part_does_not_move_by_a_bit(frozen):
 NETWORKS = {
     "active_ram": lambda: small_ram(models.ActiveRAM),
     "fine_grained": small_fine_grained,
-    "open_set_ram": small_ram,
     "pham": lambda: small_pham(num_flows=0),
     "ram": small_ram,
 }

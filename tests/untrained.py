@@ -54,7 +54,7 @@ KINDS = {
     "active_ram": ("ram_digits", _active, (20, 24, 1)),
     "fine_grained": ("photos_small", _fine_grained, (40, 40, 3)),
     "noisy": ("ram_digits", _noisy, (20, 24, 1)),
-    "open_set_ram": ("omniglot", _ram, (20, 24, 1)),
+    "open_set": ("omniglot", _ram, (20, 24, 1)),
     "pham": ("pham_digits", _pham, (6, 8, 1)),
     "ram": ("ram_digits", _ram, (20, 24, 3)),
 }

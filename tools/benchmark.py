@@ -4,7 +4,6 @@
     --json=speed.json
   python tools/benchmark.py --image_size=100,100 --batch=512 \
     --config.model.retina.size=12 --config.model.retina.num_scales=4
-  python tools/benchmark.py --retina             glimpses of 1024x1024 against 64x64
   python tools/benchmark.py --saved_model=models/NAME --workdir=DIR
   python tools/benchmark.py --workdir=DIR --stop_epsilon=0.5,1,2
 
@@ -26,7 +25,6 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 FLAGS = flags.FLAGS
 CONFIG = config_flags.DEFINE_config_file("config", None, "Python file of the config.")
 flags.DEFINE_list("image_size", None, "HEIGHT,WIDTH of random one-channel images.")
-flags.DEFINE_bool("retina", False, "Also compare large images with small ones.")
 flags.DEFINE_bool("start", True, "Time train.py to its first step.")
 flags.DEFINE_integer("repeats", 15, "Timed calls; medians are printed.", lower_bound=3)
 flags.DEFINE_string("saved_model", None, "Folder of an exported model to measure.")
@@ -68,7 +66,6 @@ def main(arguments):
     benchmark.run(
         CONFIG.value,
         image_size=command_line.integers(FLAGS.image_size, "image_size", count=2),
-        retina=FLAGS.retina,
         start_command=[str(ROOT / "train.py"), *configured] if timed else None,
         repeats=FLAGS.repeats,
         output=FLAGS.json,

@@ -24,7 +24,6 @@ flags.DEFINE_float("stop_epsilon", None, "How sure is sure enough to stop lookin
 flags.DEFINE_bool("xla", False, "Compile with XLA: slower to start, then faster.")
 flags.DEFINE_integer("batch_size", 64, "Images at a time.", lower_bound=1)
 flags.DEFINE_string("shard", "0/1", "I/N: part I, from 0, of N parts.")
-flags.DEFINE_string("datapath", None, "One more image or folder.")
 
 
 def main(arguments):
@@ -32,7 +31,7 @@ def main(arguments):
 
     prediction.predict(
         FLAGS.workdir,
-        arguments + ([FLAGS.datapath] if FLAGS.datapath else []),
+        arguments,
         output=FLAGS.output,
         shard=_shard(FLAGS.shard),
         policy=FLAGS.policy,

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ram_tf import experiment, layers, models, policies, random
+from ram_tf import experiment, models, random
 from ram_tf.benchmark.clock import (
     MATMUL_SIDE,
     matmul_call,
@@ -31,7 +31,6 @@ def run(
     config,
     *,
     image_size=None,
-    retina=False,
     start_command=None,
     repeats=15,
     output=None,
@@ -43,7 +42,6 @@ def run(
         config: `ConfigDict`.
         image_size: `(height, width)` of random one-channel images of ten classes, or
             `None` to read the config's data and measure its pipeline too.
-        retina: Boolean. Also compare six glimpses of 1024x1024 with those of 64x64.
         start_command: Command line of `train.py`, a list of words without a workdir, to
             time to its first step, or `None`.
         repeats: Int, timed calls of which the median counts.
@@ -64,8 +62,6 @@ def run(
     }
     if len(phases) == 1:
         results = results[phases[0].name]
-    if retina:
-        results |= _compare_image_sizes(repeats, report)
     if start_command:
         seconds = _seconds_to_first_step(start_command)
         results["first_step_seconds"] = seconds
@@ -236,35 +232,6 @@ class _RecordRate(keras.callbacks.Callback):
         else:
             batches = batch - self._first[0]
             self.rate = batches * self.batch_size / (now - self._first[1])
-
-
-def _compare_image_sizes(repeats, report):
-    """Six glimpses of 12x12 at 3 scales on 1024x1024 and on 64x64 images."""
-    batch_size = 64
-    calls = {side: _glimpses_call(side, batch_size) for side in (64, 1024)}
-    small, large, ratio = paired_seconds(calls[64], calls[1024], 2 * repeats)
-    report(
-        f"6 glimpses of 12x12 at 3 scales, {batch_size} images: {1e3 * large:.1f} ms "
-        f"on 1024x1024, {1e3 * small:.1f} ms on 64x64, ratio {ratio:.2f}"
-    )
-    return {"large_image_ratio": float(ratio)}
-
-
-def _glimpses_call(side, batch_size):
-    network = models.RAM(10, retina=layers.Retina(12, 3))
-    network.build((None, side, side, 1))
-    draw = np.random.default_rng(0)
-    images = draw.integers(0, 256, (batch_size, side, side, 1), dtype=np.uint8)
-    images = tf.constant(images)
-
-    @tf.function(jit_compile=True)
-    def look(images):
-        seed = random.make_seed(0)
-        context = network.prepare(images)
-        policy = policies.GaussianPolicy()
-        return models.rollout(network, policy, context, 6, seed=seed).logits
-
-    return lambda: look(images)
 
 
 def _seconds_to_first_step(command):

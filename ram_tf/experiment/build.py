@@ -1,5 +1,7 @@
 """From a config to objects."""
 
+import inspect
+
 import keras
 import tensorflow as tf
 
@@ -30,19 +32,37 @@ def build_network(config, image_shape, num_classes):
 
 def build_policies(config):
     """Returns the policies a trained model can be evaluated with, name -> policy."""
+    phase = last_phase(config)
+    own = {name: make_policy(make, config) for name, make in phase.policies.items()}
+    own = {name: policy for name, policy in own.items() if policy is not None}
+    learned = make_policy(phase.evaluated or phase.policy, config)
+    return {"learned": learned, **own, **(policies.CONTROLS | own)}
+
+
+def make_policy(factory, config):
+    """Makes a policy of the config's family with what it takes of the policy section.
+
+    Raises:
+        InputError: If the section has a key that no policy of the family takes, or a
+            value that cannot be used.
+    """
+    known = find_family(config.family).policy_keys
+    unknown = [key for key in config.policy if key not in known]
+    if unknown:
+        raise InputError(
+            f"policy.{unknown[0]} does not apply to the family {config.family}: its "
+            f"policies take {', '.join(known)}."
+        )
     options = {
         # A list is what JSON makes of a tuple, but nothing that can be hashed.
         key: tuple(value) if isinstance(value, list) else value
         for key, value in plain(config.policy).items()
+        if key in inspect.signature(factory).parameters
     }
     try:
-        phase = last_phase(config)
-        own = {name: make(**options) for name, make in phase.policies.items()}
-        own = {name: policy for name, policy in own.items() if policy is not None}
-        learned = (phase.evaluated or phase.policy)(**options)
+        return factory(**options)
     except (TypeError, ValueError) as error:
         raise InputError(f"the config's policy cannot be built: {error}") from error
-    return {"learned": learned, **own, **(policies.CONTROLS | own)}
 
 
 def pick_policies(known, names):
@@ -67,7 +87,7 @@ def build_trainer(config, phase, network):
     return Trainer(
         network,
         configured(phase, config),
-        phase.policy(**plain(config.policy)),
+        make_policy(phase.policy, config),
         config.train.num_glimpses,
         mc_samples=config.train.mc_samples,
         eval_samples=config.eval.validation_mc_samples,

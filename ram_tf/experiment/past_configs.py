@@ -2,7 +2,7 @@
 
 Whoever adds a key that every config of a family or a data set has writes it down here,
 with the value that does what was done without it; whoever removes one, the value that
-does what is done now.
+does what is done now, and the last commit that knew the key.
 """
 
 import copy
@@ -40,12 +40,18 @@ ADDED = {
     },
     "stanford_dogs": {"data.smallest_square": 1.0},
 }
-# What is done now, where a config still has the key.
+# What is done now, where a config still has the key, and the last commit that knew it.
 REMOVED = {
-    "phases.pretrain.mc_samples": 1,
-    "phases.pretrain.num_glimpses": 1,
-    "train.count_last_action": False,
+    "model.detach_emission": (True, "62ac6b0"),
+    "model.published_norm": (False, "62ac6b0"),
+    "model.regions": (2, "62ac6b0"),
+    "phases.pretrain.mc_samples": (1, "3d77cea"),
+    "phases.pretrain.num_glimpses": (1, "3d77cea"),
+    "policy.sampling": ("random", "62ac6b0"),
+    "train.count_last_action": (False, "217ffe9"),
 }
+# Families that are a choice within another one now.
+RENAMED = {"open_set_ram": "ram"}
 # What is read of every run that is restored.
 NEEDED = (
     "family",
@@ -63,7 +69,10 @@ NEEDED = (
 
 
 def complete(config, where, report=print):
-    """Returns a config as it would be written today, and says what that took.
+    """Returns a config as it would be written today, and says what that added.
+
+    What changes nothing is done without a word: keys that are gone leave, and a family
+    has its present name.
 
     Args:
         config: `ConfigDict` or dictionary, of any age.
@@ -81,7 +90,7 @@ def complete(config, where, report=print):
     if isinstance(config, dict):
         config = ml_collections.ConfigDict(config)
     kinds = [config.get("family"), config.get("data", {}).get("name")]
-    added, removed = [], []
+    added = []
     with config.unlocked():
         for kind in kinds:
             for key, value in ADDED.get(kind, {}).items():
@@ -89,21 +98,21 @@ def complete(config, where, report=print):
                 if section is not None and name not in section:
                     section[name] = value
                     added.append(f"{key}={value!r}")
-        for key, value in REMOVED.items():
+        for key, (value, last) in REMOVED.items():
             section, name = _find(config, key)
             if section is None or name not in section:
                 continue
             if section[name] != value:
                 raise InputError(
                     f"{where} has {key}={section[name]!r}, a key that is gone: what is "
-                    f"done now was {value!r}. Remove it, or use an older version."
+                    f"done now was {value!r}. Remove it, or use commit {last}, the "
+                    "last that knew it."
                 )
             del section[name]
-            removed.append(f"{key}={value!r}")
-    done = [("added", added), ("passed over", removed)]
-    done = [f"{verb} {', '.join(keys)}" for verb, keys in done if keys]
-    if done:
-        report(f"{where} was written by another version: {'; '.join(done)}")
+        if config.get("family") in RENAMED:
+            config.family = RENAMED[config.family]
+    if added:
+        report(f"{where} was written by another version: added {', '.join(added)}")
     return config
 
 

@@ -1,6 +1,7 @@
 """What the spine needs to know of a family."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,14 @@ class Family:
     phases: tuple[Phase, ...]
     shown: str = "learned"
     pretrained: bool = False
+
+    @property
+    def policy_keys(self):
+        """Keys of the policy section, sorted: what some policy of a phase takes."""
+        factories = [make for phase in self.phases for make in phase.factories]
+        return sorted(
+            {key for make in factories for key in inspect.signature(make).parameters}
+        )
 
     def phase(self, name):
         """Returns the phase of that name.

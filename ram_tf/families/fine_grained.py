@@ -6,17 +6,17 @@ from ram_tf.families.phase import Phase
 from ram_tf.families.ram import RETURNS, find_control
 
 
-def _context_policy(kind="context", **options):
+def _context_policy(kind="context", stddev=0.2):
     """The policy to train with: the model's own, or a control that never learns."""
     if kind == "context":
-        return policies.ContextPolicy(**options)
+        return policies.ContextPolicy(stddev=stddev)
     return find_control(kind, own="context")
 
 
-def _context_mean(kind="context", **options):
+def _context_mean(kind="context", stddev=0.2):
     if kind != "context":
         return None  # The emission has learned nothing.
-    return policies.ContextPolicy(sample=False, **options)
+    return policies.ContextPolicy(sample=False, stddev=stddev)
 
 
 _COMBINATIONS = ("high_medium", "high_low", "medium_low", "high_medium_low")
@@ -25,7 +25,7 @@ _COMBINATIONS = ("high_medium", "high_low", "medium_low", "high_medium_low")
 PHASES = (
     Phase(
         name="pretrain",
-        policy=lambda **unused: policies.CenterPolicy(),
+        policy=policies.CenterPolicy,
         objective=objectives.combination_objective,
         weights={
             **dict.fromkeys(_COMBINATIONS, 1.0),

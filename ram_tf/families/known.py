@@ -6,7 +6,6 @@ from ram_tf.families import active_ram, fine_grained, pham, ram
 FAMILIES = {
     "active_ram": active_ram.FAMILY,
     "fine_grained": fine_grained.FAMILY,
-    "open_set_ram": ram.OPEN_SET_FAMILY,
     "pham": pham.FAMILY,
     "ram": ram.FAMILY,
 }

@@ -5,44 +5,51 @@ from ram_tf.families.family import Family
 from ram_tf.families.phase import Phase
 
 
-def _plan_information_gain(feature_noise=False, **unused):
-    del unused  # One sample, and always a random first cell.
+def _plan_information_gain(feature_noise=False):
+    """The policy to train with: one sample, and always a random first cell."""
     return policies.PlannedAhead(
         policies.InformationGain(num_samples=1, feature_noise=feature_noise)
     )
 
 
-def _one_sample(num_samples=None, **options):
-    del num_samples
-    return policies.InformationGain(num_samples=1, **options)
+def _one_sample(feature_noise=False, first_location=None):
+    return policies.InformationGain(1, feature_noise, first_location)
 
 
-def _oracle(first_location=None, **unused):
-    del unused
-    return policies.Oracle(first_location)
+# The options of these policies are the phases' choice, not the config's.
+def _random_places():
+    return policies.RandomPolicy()
+
+
+def _random_cells():
+    return policies.RandomCells()
+
+
+def _any_cells():
+    return policies.RandomCells(repeat=True)
 
 
 POLICIES = {
     "one_sample": _one_sample,
-    "oracle": _oracle,
-    "random": lambda **unused: policies.RandomCells(),
-    "center": lambda **unused: policies.CentralCells(),
+    "oracle": policies.Oracle,
+    "random": _random_cells,
+    "center": policies.CentralCells,
 }
 
 
 PHASES = (
     Phase(
         name="first",
-        policy=lambda **unused: policies.RandomPolicy(),
+        policy=_random_places,
         objective=objectives.classification_objective,
         weights={"classification": 1.0},
         frozen=("partial_vae",),
-        evaluated=lambda **unused: policies.RandomCells(),
+        evaluated=_random_cells,
         policies=POLICIES,
     ),
     Phase(
         name="second",
-        policy=lambda **unused: policies.RandomCells(repeat=True),
+        policy=_any_cells,
         objective=objectives.evidence_objective,
         weights={"kl": 1.0, "reconstruction": 1.0},
         frozen=("patch_encoder", "location_mixer", "core", "classifier"),

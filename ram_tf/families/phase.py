@@ -11,7 +11,8 @@ class Phase:
 
     Attributes:
         name: The phase's name, and its folder's in a family of several.
-        policy: Factory of the policy, called with the config's policy section.
+        policy: Factory of the policy. Its keywords are keys of the config's policy
+            section, of which it is given those it names.
         objective: `(rollout, labels) -> {name: per-example term}`.
         weights: One weight per term.
         returns: What decisions are rewarded with, by name; the config chooses, and
@@ -46,3 +47,9 @@ class Phase:
     policies: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
     watched: str = "learned"
     view: Callable[[Any], Any] = lambda network: network
+
+    @property
+    def factories(self):
+        """All factories of policies."""
+        evaluated = () if self.evaluated is None else (self.evaluated,)
+        return (self.policy, *evaluated, *self.policies.values())

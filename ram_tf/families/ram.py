@@ -1,18 +1,26 @@
 """The recurrent attention model: one phase, learned from being right."""
 
-import dataclasses
-
 from ram_tf import models, objectives, policies
 from ram_tf.families.family import Family
 from ram_tf.families.phase import Phase
 
 
-def ram_policy(kind="gaussian", **options):
-    """The policy to train with: the model's own, or a control that never learns."""
+def ram_policy(
+    kind="gaussian", first_fraction=1.0, first_location=None, count_last_action=False
+):
+    """The policy to train with: the model's own, or a control that never learns.
+
+    A control stands in for it with nothing else changed: it begins alike if it moves at
+    all, and decides nothing that could count.
+    """
     if kind == "gaussian":
-        return policies.GaussianPolicy(**options)
+        return policies.GaussianPolicy(
+            first_fraction=first_fraction,
+            first_location=first_location,
+            count_last_action=count_last_action,
+        )
     if kind == "random":
-        return random_after_the_first(**options)
+        return random_after_the_first(first_fraction, first_location)
     return find_control(kind, own="gaussian")
 
 
@@ -24,24 +32,30 @@ def find_control(kind, own):
     return policies.CONTROLS[kind]
 
 
-def mean_policy(kind="gaussian", first_location=None, **unused):
-    """Returns the learned policy without noise; `None` where nothing was learned."""
-    del unused  # A deterministic first glimpse is the centre or the fixed place.
+def mean_policy(kind="gaussian", first_location=None):
+    """Returns the learned policy without noise; `None` where nothing was learned.
+
+    Its first glimpse is the fixed place if there is one, or the centre.
+    """
     if kind != "gaussian":
         return None  # The location head has learned nothing.
     return policies.GaussianPolicy(sample=False, first_location=first_location)
 
 
-def random_after_the_first(first_fraction=1.0, first_location=None, **unused):
+def random_after_the_first(first_fraction=1.0, first_location=None):
     """Random places, but for a first glimpse that is drawn as the Gaussian policy's."""
-    del unused
     return policies.RandomPolicy(first_fraction, first_location)
 
 
 POLICIES = {"mean": mean_policy, "random": random_after_the_first}
 
 
-RETURNS = {"right": objectives.is_right, "belief": objectives.belief}
+RETURNS = {
+    "right": objectives.is_right,
+    "belief": objectives.belief,
+    # Of an open set.
+    "right_and_not_false_alarm": objectives.is_right_and_not_false_alarm,
+}
 
 
 PHASES = (
@@ -59,15 +73,4 @@ PHASES = (
 )
 
 
-OPEN_SET_PHASES = tuple(
-    dataclasses.replace(
-        phase,
-        returns={"right_and_not_false_alarm": objectives.is_right_and_not_false_alarm},
-    )
-    for phase in PHASES
-)
-
-
 FAMILY = Family(models.RAM.from_options, PHASES, shown="mean")
-
-OPEN_SET_FAMILY = Family(models.RAM.from_options, OPEN_SET_PHASES, shown="mean")

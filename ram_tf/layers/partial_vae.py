@@ -18,7 +18,6 @@ class PartialVae(keras.layers.Layer):
         latent_units: Int. Width of the latent variable.
         grid: Tuple of ints `(rows, columns)`.
         num_flows: Int. Blocks of the posterior's flow; 0 for a Gaussian posterior.
-        published_norm: Boolean. See `SplineFlow`.
         channel_variance: Boolean. Learn a variance for each channel of the features, or
             one for all, as published: then channels that vary much drown the others.
 
@@ -41,7 +40,6 @@ class PartialVae(keras.layers.Layer):
         latent_units=256,
         grid=(7, 7),
         num_flows=4,
-        published_norm=False,
         channel_variance=False,
         dtype="float32",
         **kwargs,
@@ -51,7 +49,6 @@ class PartialVae(keras.layers.Layer):
         self.latent_units = latent_units
         self.grid = tuple(grid)
         self.num_flows = num_flows
-        self.published_norm = published_norm
         self.channel_variance = channel_variance
         self.posterior = None
         self.decoder = FeatureDecoder(feature_units, self.grid, name="decoder")
@@ -63,7 +60,6 @@ class PartialVae(keras.layers.Layer):
             units,
             self.feature_units,
             num_blocks=self.num_flows,
-            published_norm=self.published_norm,
             name="posterior",
         )
         self.posterior.build((None, units))
@@ -119,7 +115,6 @@ class PartialVae(keras.layers.Layer):
             "latent_units",
             "grid",
             "num_flows",
-            "published_norm",
             "channel_variance",
         )
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -18,7 +18,6 @@ class Posterior(keras.layers.Layer):
         hidden_units: Int. Width of the hidden layer.
         context_units: Int. Width of the flow's context.
         num_blocks: Int >= 0. Blocks of the flow; 0 for a Gaussian posterior.
-        published_norm: Boolean. See `SplineFlow`.
 
     Call arguments:
         hidden: Tensor `(..., units)`.
@@ -39,7 +38,6 @@ class Posterior(keras.layers.Layer):
         hidden_units,
         context_units,
         num_blocks=4,
-        published_norm=False,
         dtype="float32",
         **kwargs,
     ):
@@ -48,7 +46,6 @@ class Posterior(keras.layers.Layer):
         self.hidden_units = hidden_units
         self.context_units = context_units
         self.num_blocks = num_blocks
-        self.published_norm = published_norm
         options = {"dtype": self.dtype_policy}
         self.hidden = keras.layers.Dense(hidden_units, name="hidden", **options)
         self.norm = keras.layers.LayerNormalization(
@@ -61,9 +58,7 @@ class Posterior(keras.layers.Layer):
         )
         self.flow = None
         if num_blocks:
-            self.flow = SplineFlow(
-                num_blocks, published_norm=published_norm, name="flow", **options
-            )
+            self.flow = SplineFlow(num_blocks, name="flow", **options)
 
     def build(self, hidden_shape, noise_shape=None):
         hidden_shape = tuple(hidden_shape)
@@ -118,7 +113,6 @@ class Posterior(keras.layers.Layer):
             "hidden_units",
             "context_units",
             "num_blocks",
-            "published_norm",
         )
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 

@@ -138,7 +138,6 @@ class FineGrained(_Looks):
         regions: Int >= 2. n, the context's regions along a side.
         mix_location: Boolean. Multiply features by a rectified linear map of where
             they were seen; published without.
-        detach_emission: Boolean. Stop the gradient where the emission reads the core.
 
     Reference:
         [Sermanet et al., 2014](https://arxiv.org/abs/1412.7054).
@@ -158,7 +157,6 @@ class FineGrained(_Looks):
         start_size=2,
         regions=2,
         mix_location=False,
-        detach_emission=True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -185,7 +183,6 @@ class FineGrained(_Looks):
         self.start_size = start_size
         self.regions = regions
         self.mix_location = mix_location
-        self.detach_emission = detach_emission
         self.retina = None
         self.where = None
         self.classifier = keras.layers.Dense(
@@ -302,9 +299,10 @@ class FineGrained(_Looks):
 
     def integrate(self, features, location, state, training=False):
         hidden, states = run_core(self.core, features, state["core"], training)
-        seen = ops.stop_gradient(hidden) if self.detach_emission else hidden
+        # Decisions train the emission alone, never the core.
+        seen = ops.cast(ops.stop_gradient(hidden), "float32")
         mean, emitted, emission = self.emission(
-            state["regions"], ops.cast(seen, "float32"), state["emission"]
+            state["regions"], seen, state["emission"]
         )
         return {
             "core": states,
@@ -340,6 +338,5 @@ class FineGrained(_Looks):
             "start_size",
             "regions",
             "mix_location",
-            "detach_emission",
         )
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -30,8 +30,6 @@ class PHAM(AttentionModel):
         hidden_units: Int. Width of the recurrent state.
         num_flows: Int. Blocks of the posterior's flow; 0 for a Gaussian posterior.
         dropout: Float in [0, 1). Before the classifier.
-        published_norm: Boolean. Normalise the flow's masked networks as the published
-            code does, which makes them not autoregressive; for comparison alone.
         channel_variance: Boolean. See `PartialVae`.
         imagined_steps: Int or `None`. After how many of the glimpses a training step
             imagines, drawn for each image; `None` for all. Fewer estimate the same
@@ -54,7 +52,6 @@ class PHAM(AttentionModel):
         hidden_units=512,
         num_flows=4,
         dropout=0.5,
-        published_norm=False,
         channel_variance=False,
         imagined_steps=None,
         **kwargs,
@@ -81,7 +78,6 @@ class PHAM(AttentionModel):
         self.hidden_units = hidden_units
         self.num_flows = num_flows
         self.dropout = dropout
-        self.published_norm = published_norm
         self.channel_variance = channel_variance
         self.imagined_steps = imagined_steps
         self.patch_encoder = layers.PatchEncoder(feature_units, name="patch_encoder")
@@ -123,7 +119,6 @@ class PHAM(AttentionModel):
                 self.latent_units,
                 self.grid,
                 num_flows=self.num_flows,
-                published_norm=self.published_norm,
                 channel_variance=self.channel_variance,
                 name="partial_vae",
             )
@@ -283,7 +278,7 @@ class PHAM(AttentionModel):
 
         Each cell has noise of its own. One draw for all cells of an image ranks them
         by what they promise alone, and then overlapping places are looked at in turn
-        (`configs/pham_cifar10_short.py`).
+        (`configs/NOTES.md`).
 
         Args:
             imagined: Tensor `(batch, ..., feature_units)`.
@@ -368,7 +363,6 @@ class PHAM(AttentionModel):
             "hidden_units",
             "num_flows",
             "dropout",
-            "published_norm",
             "channel_variance",
             "imagined_steps",
         )

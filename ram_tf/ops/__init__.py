@@ -21,7 +21,6 @@ from ram_tf.ops.locations import (
     uniform_locations,
 )
 from ram_tf.ops.reductions import reduce_patches, reduction_matrix
-from ram_tf.ops.sampling import SAMPLINGS, standard_normals
 from ram_tf.ops.stopping import is_settled
 
 __all__ = [

@@ -10,12 +10,7 @@ from ram_tf import random
 from ram_tf.models.capabilities import HasCells, Imagines, SeesAll
 from ram_tf.models.outputs import Choice
 from ram_tf.models.rollout import rollout
-from ram_tf.ops import (
-    SAMPLINGS,
-    best_unseen,
-    expected_information_gain,
-    standard_normals,
-)
+from ram_tf.ops import best_unseen, expected_information_gain
 from ram_tf.policies.policy import Policy, check_first, fixed_choice
 
 
@@ -69,8 +64,6 @@ class InformationGain(Policy):
 
     Args:
         num_samples: Int. Imagined images that the expectation is taken over.
-        sampling: `"random"`, `"antithetic"` or `"quasi"`: how they are drawn, see
-            `ops.standard_normals`.
         feature_noise: Boolean. Draw the features of imagined cells from the decoder's
             likelihood instead of taking its means, as published: nobody sees a mean,
             and what the mean promises is less than what a glimpse tells.
@@ -81,7 +74,6 @@ class InformationGain(Policy):
     """
 
     num_samples: int = 20
-    sampling: str = "random"
     feature_noise: bool = False
     first_location: tuple | None = None
     unroll = False
@@ -92,10 +84,6 @@ class InformationGain(Policy):
         if self.num_samples < 1:
             raise ValueError(
                 f"`num_samples` must be at least 1. Received: {self.num_samples}."
-            )
-        if self.sampling not in SAMPLINGS:
-            raise ValueError(
-                f"`sampling` must be one of {SAMPLINGS}. Received: {self.sampling!r}."
             )
 
     def start(self, network, context, state, *, seed, training):
@@ -118,7 +106,7 @@ class InformationGain(Policy):
 
     def draw_noise(self, shape, seed):
         """Standard normal draws `(batch, samples, latent_units)`."""
-        return standard_normals(shape, seed, self.sampling)
+        return random.normal(shape, seed)
 
 
 @dataclasses.dataclass(frozen=True)

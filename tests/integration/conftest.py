@@ -296,7 +296,8 @@ def once(tmp_path_factory, worker_id):
 def tiny_config(tmp_path_factory):
     """Path of a config that trains in seconds, beside the one that it builds on."""
     folder = tmp_path_factory.mktemp("configs")
-    shutil.copy(ROOT / "configs" / "ram_digits.py", folder)
+    for name in ("common", "ram_digits"):
+        shutil.copy(ROOT / "configs" / f"{name}.py", folder)
     path = folder / "tiny.py"
     path.write_text(TINY_CONFIG)
     return path

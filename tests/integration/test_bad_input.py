@@ -128,7 +128,6 @@ def test_a_value_that_cannot_be_used_is_named(
         (["--config.data.canvas=(7,8)"], "images of 7x8 pixels do not fit glimpses"),
         (["--config.model.glimpse_size=16"], "do not fit glimpses of 16x16"),
         (["--config.model.glimpse_size=3"], "`glimpse_size` must be even"),
-        (["--config.policy.sampling=sobol"], "sobol"),
         (["--config.policy.num_samples=0"], "num_samples"),
         (["--config.phases.first.learning_rate=0"], "learning_rate must be positive"),
     ],

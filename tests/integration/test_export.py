@@ -44,7 +44,7 @@ TRAINED_IN = {
     "active_ram": "mixed_float16",
     "fine_grained": "mixed_bfloat16",
     "noisy": "float32",
-    "open_set_ram": "mixed_bfloat16",
+    "open_set": "mixed_bfloat16",
     "pham": "mixed_bfloat16",
     "ram": "mixed_bfloat16",
 }
@@ -758,7 +758,7 @@ def test_a_user_exports_serves_and_asks(trained, images, succeed, refuse, tmp_pa
     assert "docker run" in result.out and "tensorflow_model_server" in result.out
     folder = tmp_path / "images"
     folder.mkdir()
-    for index, pixels in enumerate(images["open_set_ram"][:3]):
+    for index, pixels in enumerate(images["open_set"][:3]):
         (folder / f"{index}.png").write_bytes(encode(pixels))
     server = ServingDouble(output)
     try:

@@ -46,7 +46,7 @@ def photographs(tmp_path_factory):
 def both_phases(photographs, start, succeed, tmp_path_factory):
     """The workdir of both phases, the first one killed on the way."""
     folder = tmp_path_factory.mktemp("fine_grained")
-    for name in ("photos_small", "ram_digits", "ram_folder"):
+    for name in ("common", "photos_small"):
         shutil.copy(ROOT / "configs" / f"{name}.py", folder)
     config = folder / "tiny_photos.py"
     config.write_text(CONFIG)
