@@ -11,11 +11,12 @@ import keras
 import numpy as np
 import pytest
 
-from ram_tf import evaluation, experiment, pictures
+from ram_tf import evaluation, experiment
 from ram_tf.evaluation import reports
 from ram_tf.experiment import phase_run
 from ram_tf.families import FAMILIES
 from ram_tf.layers import backbone as backbones
+from ram_tf.pictures import glimpses, record
 from ram_tf.training import checkpointing
 from ram_tf.training.checkpointing import Checkpointing
 from tests.integration.conftest import assert_same_run, read_state
@@ -132,8 +133,8 @@ def references(configs, tmp_path_factory):
         patch.setattr(phase_run, "Loop", NoLoop)
         patch.setattr(evaluation, "compare_policies", lambda *_, **more: compared)
         for module, name in (
-            (pictures.record, "record"),
-            (pictures.glimpses, "plot_recording"),
+            (record, "record"),
+            (glimpses, "plot_recording"),
             (reports, "report_results"),
         ):
             patch.setattr(module, name, lambda *_: None)

@@ -110,7 +110,9 @@ def step_flops(trainer, image_shape):
         samples=samples,
     )
     forward_alone = _flops(
-        trainer.looker, lambda images: frozen_pass(trainer, len(images)), image_shape
+        trainer.looker,
+        lambda images: frozen_pass(trainer, images.shape[0]),
+        image_shape,
     )
     return planned + 3 * looked - 2 * forward_alone
 
