@@ -177,7 +177,8 @@ def test_a_key_that_needs_a_value_refuses_none(key, understand):
         understand(f"--config.{key}=None")
 
 
-def test_a_plain_none_of_a_file_is_explained(understand, tmp_path):
+def test_a_plain_none_of_a_file_is_explained(understand, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "configs")
     path = tmp_path / "mine.py"
     path.write_text(
         "import ram_digits\n\n\ndef get_config():\n"

@@ -24,7 +24,6 @@ from ram_tf.ops.reductions import reduce_patches, reduction_matrix
 from ram_tf.ops.stopping import is_settled
 
 __all__ = [
-    "SAMPLINGS",
     "best_unseen",
     "box_sums",
     "clip_locations",
@@ -42,6 +41,5 @@ __all__ = [
     "reduction_matrix",
     "repeat_examples",
     "score_function_loss",
-    "standard_normals",
     "uniform_locations",
 ]
