@@ -215,13 +215,23 @@ def test_a_base_is_a_path_beside_the_configs_or_a_name(place, base, request, roo
 def test_the_config_comes_first_whatever_chose_it(
     command, words, file, root, monkeypatch
 ):
-    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "path", [])
     path = root / "configs" / f"{file or 'ram_mnist'}.py"
     program, first, *rest = command_line.choose_config(command, ["program", *words])
     assert (program, first) == ("program", f"--config={path}")
-    assert sys.path[-1] == str(path.parent)
+    assert sys.path == [str(path.parent)]
     if "--config.train.epochs=5" in words:
         assert rest == ["--config.train.epochs=5"]
+
+
+def test_a_config_of_ones_own_can_build_on_those_with_names(
+    tmp_path, root, monkeypatch
+):
+    monkeypatch.setattr(sys, "path", [])
+    file = tmp_path / "mine.py"
+    file.write_text("import ram_digits")
+    command_line.choose_config(train.COMMAND, ["program", f"--config={file}"])
+    assert sys.path == [str(tmp_path), str(root / "configs")]
 
 
 # Short names

@@ -97,6 +97,15 @@ def test_a_part_imports_only_what_lies_below_it(root, part):
             )
 
 
+def test_a_command_imports_no_other(root):
+    """Two of them would define one flag twice."""
+    shared = {"ram_tf.commands.command_line", "ram_tf.commands.config_files"}
+    for name, file in our_modules(root).items():
+        if is_part_of(name, "commands"):
+            found = {each for each in imported(file) if "ram_tf.commands" in each}
+            assert found <= shared, name
+
+
 def test_the_table_names_parts_that_exist(root):
     modules = our_modules(root)
     assert set(ALLOWED) == {name.split(".")[0] for name in modules if name}

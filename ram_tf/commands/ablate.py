@@ -35,6 +35,7 @@ def define_flags():
 
 
 def main(arguments):
+    """Makes the one call of this command, with what its flags say."""
     from ram_tf.studies import ablation
 
     names = command_line.read_names(FLAGS.variants, "variants")

@@ -36,6 +36,7 @@ def define_flags():
 
 
 def main(arguments):
+    """Makes the one call of this command, with what its flags say."""
     from ram_tf import benchmark
 
     config, asked = command_line.read_config(COMMAND), command_line.asked(COMMAND)

@@ -166,7 +166,9 @@ def define(command):
 
 def help_text(command, names):
     """What `--help` shows: the docstring of the command's module, and its flags."""
-    lines = [sys.modules[command.main.__module__].__doc__.strip(), "", "Flags:"]
+    beside = f", beside {command.positional}" if command.positional else ""
+    text = sys.modules[command.main.__module__].__doc__.strip()
+    lines = [text, "", f"Flags{beside}:"]
     for name in names:
         flag = FLAGS[name]
         values = f"={flag.parser.syntactic_help}" * isinstance(flag, flags.EnumFlag)
@@ -204,8 +206,9 @@ def parse(command, argv):
 def choose_config(command, argv):
     """Puts the file of the config first, as overrides need it before they are parsed.
 
-    Here alone the words of a command line are read by hand. The file's folder goes on
-    the import path, so that one config can build on another.
+    Here alone the words of a command line are read by hand. The file's folder, and that
+    of the configs that have names, go on the import path, so that one config can build
+    on another.
     """
     decider, decide = command.decider or (None, None)
     given, rest, words = {}, [argv[0]], iter(argv[1:])
@@ -224,7 +227,9 @@ def choose_config(command, argv):
         file = decide(given[decider], given.get("config"))
     if file is None:
         file = config_files.find(given.get("config", command.default_config))
-    sys.path.append(str(file.resolve().parent))
+    for folder in (file.resolve().parent, config_files.config_folder()):
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
     return [rest[0], f"--config={file}", *rest[1:]]
 
 

@@ -25,6 +25,7 @@ def define_flags():
 
 
 def main(arguments):
+    """Makes the one call of this command, with what its flags say."""
     from ram_tf.studies import cross_validation
 
     return cross_validation.run(

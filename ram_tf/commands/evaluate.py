@@ -35,6 +35,7 @@ def define_flags():
 
 
 def main(arguments):
+    """Makes the one call of this command, with what its flags say."""
     from ram_tf.studies.evaluate import evaluate
 
     evaluate(

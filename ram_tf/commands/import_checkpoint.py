@@ -25,6 +25,7 @@ def define_flags():
 
 
 def main(arguments):
+    """Makes the one call of this command, with what its flags say."""
     from ram_tf.interchange import published_ram
 
     published_ram.import_ram(

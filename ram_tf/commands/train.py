@@ -107,6 +107,7 @@ def _is_fixed(name, family):
 
 
 def main(arguments):
+    """Makes the one call of this command, with what its flags say."""
     from ram_tf import experiment
 
     config = configure()

@@ -31,6 +31,7 @@ def define_flags():
 
 
 def main(arguments):
+    """Makes the one call of this command, with what its flags say."""
     from ram_tf.studies import tuning
 
     return tuning.search(
