@@ -1,40 +1,6 @@
-"""Writes the next version of a trained model for TensorFlow Serving.
+"""Writes a trained model for TensorFlow Serving: `ram-tf export`."""
 
-python export_saved_model.py --workdir=runs/ram_digits --output=models/digits
-python export_saved_model.py --workdir=DIR --output=models/NAME --mc_samples=10
-python export_saved_model.py --workdir=DIR --output=models/NAME --stop_epsilon=0.05
-"""
-
-from absl import flags
-
-from ram_tf.commands import command_line
-
-FLAGS = flags.FLAGS
-flags.DEFINE_string("workdir", None, "Folder of a run.", required=True)
-flags.DEFINE_string("output", None, "Folder of the model: models/NAME.", required=True)
-flags.DEFINE_string("checkpoint", "best", "best, last, or a checkpoint's folder.")
-flags.DEFINE_integer(
-    "mc_samples",
-    None,
-    "Sampled sequences of glimpses to average; default one of the policy shown.",
-    lower_bound=1,
-)
-flags.DEFINE_float(
-    "stop_epsilon", None, "Stop looking when no place promises so much: nats for PHAM."
-)
-
-
-def main(arguments):
-    from ram_tf.serving.export import export
-
-    export(
-        FLAGS.workdir,
-        FLAGS.output,
-        checkpoint=FLAGS.checkpoint,
-        mc_samples=FLAGS.mc_samples,
-        stop_epsilon=FLAGS.stop_epsilon,
-    )
-
+from ram_tf.commands import command_line, export
 
 if __name__ == "__main__":
-    command_line.run(main)
+    command_line.run(export.COMMAND)

@@ -1,4 +1,4 @@
-"""Installs ram_tf; `pip install -e .` from a checkout is what the README says."""
+"""Installs ram_tf: `pip install .` as a wheel, `pip install -e .` from a checkout."""
 
 import pathlib
 import re
@@ -17,6 +17,8 @@ TEST = [
     "pytest>=8",
     "pytest-xdist>=3.6",
     "ruff>=0.12,<0.19",
+    # A test builds the wheel.
+    "setuptools>=70.1",
 ]
 
 setup(
@@ -26,8 +28,16 @@ setup(
     long_description=(ROOT / "README.md").read_text(),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    packages=find_packages(include=["ram_tf", "ram_tf.*"]),
+    packages=[
+        *find_packages(include=["ram_tf", "ram_tf.*"]),
+        # Files that `--config=NAME` names, beside each other as in the checkout.
+        "ram_tf.configs",
+        "ram_tf.configs.spaces",
+        "ram_tf.configs.variants",
+    ],
+    package_dir={"ram_tf.configs": "configs"},
     package_data={"ram_tf.pretrained": ["*/*.json", "*/checkpoints/best/*"]},
+    entry_points={"console_scripts": ["ram-tf = ram_tf.commands.__main__:main"]},
     python_requires=">=3.10,<3.14",
     install_requires=[
         "absl-py>=2.1",
@@ -53,7 +63,10 @@ setup(
     classifiers=[
         "Intended Audience :: Science/Research",
         "License :: OSI Approved :: Apache Software License",
-        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
     ],
 )

@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import runpy
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -14,7 +13,7 @@ import pytest
 import tensorflow as tf
 from absl import flags
 
-from ram_tf.commands import command_line
+from ram_tf.commands import command_line, train
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DATA = pathlib.Path(os.environ.get("RAM_TF_DATA_DIR", ROOT / "../shared/data"))
@@ -62,13 +61,9 @@ def understand(monkeypatch):
         monkeypatch.setattr(sys, "path", [*sys.path])
         before = set(flags.FLAGS)
         try:
-            names = runpy.run_path(str(ROOT / "train.py"))
-            command_line.parse(
-                ["train.py", *map(str, words)],
-                rewrite=names["rewrite"],
-                default_config=ROOT / "configs" / "ram_digits.py",
-            )
-            return names["configure"]()
+            command_line.define(train.COMMAND)
+            command_line.parse(train.COMMAND, ["train.py", *map(str, words)])
+            return train.configure()
         finally:
             for name in set(flags.FLAGS) - before:
                 delattr(flags.FLAGS, name)

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from ram_tf.commands import __main__
+
 LOW = ("errors", "random", "ops")
 MIDDLE = (*LOW, "files", "pixels", "data", "models", "policies")
 # Each part and all that it may import of ours.
@@ -46,7 +48,10 @@ ALLOWED = {
     "serving": (*MIDDLE, "training", "evaluation", "pictures", "experiment"),
     "benchmark": (*MIDDLE, "layers", "families", "training", "experiment", "serving"),
     "interchange": ("errors", "files", "models", "training", "experiment"),
-    "commands": ("errors", "backend"),
+    "commands": (
+        *("errors", "backend", "families", "pretrained", "experiment", "studies"),
+        *("serving", "benchmark", "interchange"),
+    ),
 }
 MAY_SEE_A_CONFIG = {"experiment", "studies", "commands"}
 
@@ -92,6 +97,15 @@ def test_a_part_imports_only_what_lies_below_it(root, part):
             )
 
 
+def test_a_command_imports_no_other(root):
+    """Two of them would define one flag twice."""
+    shared = {"ram_tf.commands.command_line", "ram_tf.commands.config_files"}
+    for name, file in our_modules(root).items():
+        if is_part_of(name, "commands"):
+            found = {each for each in imported(file) if "ram_tf.commands" in each}
+            assert found <= shared, name
+
+
 def test_the_table_names_parts_that_exist(root):
     modules = our_modules(root)
     assert set(ALLOWED) == {name.split(".")[0] for name in modules if name}
@@ -125,8 +139,13 @@ def test_scripts_leave_flags_out_of_the_package(root):
     assert {name.split(".")[0] for name in with_flags} == {"commands"}
 
 
+COMMANDS = ", ".join(
+    f"ram_tf.commands.{name.replace('-', '_')}" for name in __main__.COMMANDS
+)
+
+
 @pytest.mark.parametrize(
-    "module", ["ram_tf", "ram_tf.commands.command_line", "ram_tf.errors"]
+    "module", ["ram_tf", "ram_tf.commands.__main__", "ram_tf.errors", COMMANDS]
 )
 def test_flags_are_parsed_before_tensorflow_is_imported(root, module):
     code = (

@@ -1,54 +1,6 @@
-"""Compares policies on the same trained weights, glimpse by glimpse.
+"""Compares policies on the same trained weights: `ram-tf evaluate`."""
 
-  python tools/evaluate.py --workdir=runs/ram_digits
-  python tools/evaluate.py --workdir=DIR --num_glimpses=4,6,12 --mc_samples=10 \
-    --policy=learned,mean,random --seeds=5 --json=results.json
-  python tools/evaluate.py --workdir=DIR --robustness
-  python tools/evaluate.py --workdir=DIR --stop_epsilon=0.02,0.05,0.1 \
-    --plot=stopping.png
-"""
-
-from absl import flags
-
-from ram_tf.commands import command_line
-
-FLAGS = flags.FLAGS
-flags.DEFINE_string("workdir", None, "Folder of a run.", required=True)
-flags.DEFINE_string("checkpoint", "best", "best, last, or a checkpoint's folder.")
-flags.DEFINE_list("num_glimpses", None, "Numbers of glimpses; default as trained.")
-flags.DEFINE_integer("mc_samples", None, "Copies averaged; default as configured.", 1)
-flags.DEFINE_list("policy", None, "Policies to compare; default all.")
-flags.DEFINE_integer("seeds", 5, "Evaluation seeds.", lower_bound=1)
-flags.DEFINE_enum("split", "test", ["test", "validation"], "Images to read.")
-flags.DEFINE_integer("max_examples", None, "Only the first images.", lower_bound=1)
-flags.DEFINE_string("datapath", None, "Where the data are; default as trained.")
-flags.DEFINE_bool("robustness", False, "Also scaled, shifted and cluttered images.")
-flags.DEFINE_list("stop_epsilon", [], "How sure is sure enough to stop looking.")
-flags.DEFINE_string("json", None, "File for the numbers.")
-flags.DEFINE_string("plot", None, "Picture of accuracy against glimpses.")
-
-
-def main(arguments):
-    from ram_tf.studies.evaluate import evaluate
-
-    evaluate(
-        FLAGS.workdir,
-        checkpoint=FLAGS.checkpoint,
-        num_glimpses=command_line.integers(FLAGS.num_glimpses, "num_glimpses"),
-        mc_samples=FLAGS.mc_samples,
-        chosen=FLAGS.policy,
-        seeds=FLAGS.seeds,
-        split=FLAGS.split,
-        max_examples=FLAGS.max_examples,
-        datapath=FLAGS.datapath,
-        robustness=FLAGS.robustness,
-        stop_epsilons=[
-            command_line.number(e, "stop_epsilon") for e in FLAGS.stop_epsilon
-        ],
-        output=FLAGS.json,
-        plot=FLAGS.plot,
-    )
-
+from ram_tf.commands import command_line, evaluate
 
 if __name__ == "__main__":
-    command_line.run(main)
+    command_line.run(evaluate.COMMAND)

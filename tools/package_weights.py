@@ -8,9 +8,12 @@ from absl import flags
 from ram_tf.commands import command_line
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("workdir", None, "Folder of a run.", required=True)
-flags.DEFINE_string("name", None, "Name of the packaged model.", required=True)
-flags.DEFINE_bool("half", False, "Store the weights in 16 bits, half the size.")
+
+
+def define_flags():
+    flags.DEFINE_string("workdir", None, "Folder of a run.", required=True)
+    flags.DEFINE_string("name", None, "Name of the packaged model.", required=True)
+    flags.DEFINE_bool("half", False, "Store the weights in 16 bits, half the size.")
 
 
 def main(arguments):
@@ -21,4 +24,4 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    command_line.run(command_line.Command(main, define_flags))

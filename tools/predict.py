@@ -1,54 +1,6 @@
-"""Classifies image files and says where the model looked.
+"""Classifies image files and says where the model looked: `ram-tf predict`."""
 
-python tools/predict.py --workdir=DIR IMAGE... --output=predictions.csv
-python tools/predict.py --workdir=DIR FOLDER
-python tools/predict.py --workdir=DIR --stop_epsilon=1 FOLDER
-python tools/predict.py --workdir=DIR --shard=0/4 FOLDER --output=predictions.csv
-
-The same command goes on where it was stopped. With --shard=I/N, N of these commands, I
-from 0, share the files, on one machine or many.
-"""
-
-from absl import flags
-
-from ram_tf.commands import command_line
-from ram_tf.errors import InputError
-
-FLAGS = flags.FLAGS
-flags.DEFINE_string("workdir", None, "Folder of a run.", required=True)
-flags.DEFINE_string("checkpoint", "best", "best, last, or a checkpoint's folder.")
-flags.DEFINE_string("output", None, "CSV file; default the terminal.")
-flags.DEFINE_string("policy", None, "Policy that looks; default the family's.")
-flags.DEFINE_integer("num_glimpses", None, "Default as trained.", lower_bound=1)
-flags.DEFINE_float("stop_epsilon", None, "How sure is sure enough to stop looking.")
-flags.DEFINE_bool("xla", False, "Compile with XLA: slower to start, then faster.")
-flags.DEFINE_integer("batch_size", 64, "Images at a time.", lower_bound=1)
-flags.DEFINE_string("shard", "0/1", "I/N: part I, from 0, of N parts.")
-
-
-def main(arguments):
-    from ram_tf.serving import prediction
-
-    prediction.predict(
-        FLAGS.workdir,
-        arguments,
-        output=FLAGS.output,
-        shard=_shard(FLAGS.shard),
-        policy=FLAGS.policy,
-        num_glimpses=FLAGS.num_glimpses,
-        stop_epsilon=FLAGS.stop_epsilon,
-        batch_size=FLAGS.batch_size,
-        xla=FLAGS.xla,
-        checkpoint=FLAGS.checkpoint,
-    )
-
-
-def _shard(text):
-    index, _, count = text.partition("/")
-    if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
-        raise InputError(f"--shard={text}: expected I/N, part I, from 0, of N: 0/4.")
-    return int(index), int(count)
-
+from ram_tf.commands import command_line, predict
 
 if __name__ == "__main__":
-    command_line.run(main, positional="images and folders")
+    command_line.run(predict.COMMAND)

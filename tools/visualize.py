@@ -1,48 +1,6 @@
-"""Draws what a trained model looked at, or how it trained.
+"""Draws what a trained model looked at: `ram-tf visualize`."""
 
-  python tools/visualize.py --workdir=DIR --kind=glimpses --output=glimpses.png
-  python tools/visualize.py --workdir=DIR --kind=animation --output=glimpses.gif
-  python tools/visualize.py --workdir=DIR --kind=glimpses --images=a.png,b.jpg \
-    --output=mine.png
-  python tools/visualize.py --workdir=DIR --kind=curves --output=curves.png
-  python tools/visualize.py --workdir=DIR --kind=eig --output=eig.png
-
-`eig` draws the expected information gain that a model of the family pham looks for.
-"""
-
-from absl import flags
-
-from ram_tf.commands import command_line
-
-FLAGS = flags.FLAGS
-flags.DEFINE_string("workdir", None, "Folder of a run.", required=True)
-flags.DEFINE_enum(
-    "kind", "glimpses", ["glimpses", "animation", "eig", "curves"], "Picture."
-)
-flags.DEFINE_string("output", None, "Picture to write.", required=True)
-flags.DEFINE_list("images", None, "Image files; default the first test images.")
-flags.DEFINE_integer("num_images", 6, "Test images to draw.", lower_bound=1)
-flags.DEFINE_integer("num_glimpses", None, "Default as trained.", lower_bound=1)
-flags.DEFINE_string("policy", None, "Policy that looks; default the family's.")
-flags.DEFINE_string("checkpoint", "best", "best, last, or a checkpoint's folder.")
-flags.DEFINE_string("datapath", None, "Where the data are; default as trained.")
-
-
-def main(arguments):
-    from ram_tf.studies.draw import draw
-
-    draw(
-        FLAGS.workdir,
-        FLAGS.kind,
-        FLAGS.output,
-        images=FLAGS.images,
-        num_images=FLAGS.num_images,
-        num_glimpses=FLAGS.num_glimpses,
-        policy=FLAGS.policy,
-        checkpoint=FLAGS.checkpoint,
-        datapath=FLAGS.datapath,
-    )
-
+from ram_tf.commands import command_line, visualize
 
 if __name__ == "__main__":
-    command_line.run(main)
+    command_line.run(visualize.COMMAND)

@@ -4,20 +4,23 @@ Imports neither TensorFlow nor anything that does, so that flags are parsed firs
 """
 
 import contextlib
+import dataclasses
 import functools
-import itertools
 import operator
 import os
 import pathlib
 import re
 import runpy
 import sys
+import textwrap
 import time
+from collections.abc import Callable
 
 from absl import app, flags
 from ml_collections import config_flags
 
 from ram_tf.backend import check_backend
+from ram_tf.commands import config_files
 from ram_tf.errors import InputError
 
 FLAGS = flags.FLAGS
@@ -38,6 +41,44 @@ class OrNone(flags.ArgumentParser):
         return self.parser.flag_type()
 
 
+@dataclasses.dataclass(frozen=True)
+class ShortName:
+    """A flag that stands for a key of the config.
+
+    Attributes:
+        key: Dotted.
+        parser: Of the value's type.
+        help: A sentence.
+    """
+
+    key: str
+    parser: flags.ArgumentParser
+    help: str
+
+
+_TEXT, _WHOLE = flags.ArgumentParser(), flags.IntegerParser()
+SHORT_NAMES = {
+    "datapath": ShortName("data.datapath", _TEXT, "Folder where the data are."),
+    "batch": ShortName("train.batch_size", _WHOLE, "Images of a training step."),
+    "batchv": ShortName("eval.batch_size", _WHOLE, "Images evaluated at a time."),
+    "T": ShortName("train.num_glimpses", _WHOLE, "Glimpses of an image."),
+    "strategy": ShortName(
+        "runtime.strategy",
+        _TEXT,
+        "Devices: auto, one_device, mirrored or multi_worker.",
+    ),
+    "mixed_precision": ShortName(
+        "runtime.mixed_precision",
+        _TEXT,
+        "Precision: float32, mixed_bfloat16 or mixed_float16.",
+    ),
+    "pretrain_checkpoint": ShortName(
+        "train.pretrain_checkpoint", _TEXT, "Weights that training starts from."
+    ),
+}
+# The words that ask for a command's help alone.
+HELP = {"--help", "-help", "-h", "-?", "--helpshort"}
+
 for kind, parser in {
     float: flags.FloatParser(),
     int: flags.IntegerParser(),
@@ -46,36 +87,54 @@ for kind, parser in {
     config_flags.register_flag_parser_for_type(kind, OrNone(parser))
 
 
-def run(main, *, rewrite=None, default_config=None, positional=None):
-    """Parses flags, runs `main(arguments)` and turns input errors into one line.
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """What a module of this package does with its command line.
 
-    Exit status: 0, or what `main` returned; 2 when the input cannot be used. Set
-    `RAM_TF_TRACEBACK=1` to see where such an error was raised.
-
-    Args:
-        main: Function of the list of positional arguments.
-        rewrite: Function from the command line's words to those that are parsed.
-        default_config: Path of the config file when the command line names none;
-            `None` for a command without `--config`.
+    Attributes:
+        main: Function of the list of positional arguments; returns the exit status, or
+            `None` for 0. The docstring of its module is what `--help` shows.
+        define_flags: Function without arguments that defines the command's own flags.
+            It is called once in a process, which so has the flags of one command.
+        default_config: Name of the config when the command line names none; `None` for
+            a command without `--config`.
+        short_names: Those of `SHORT_NAMES` that it takes.
+        decider: `None`, or the name of a flag that decides the config too, and a
+            function from its text and that of `--config`, or `None`, to the config's
+            file, or `None` to leave it.
         positional: What positional arguments are, or `None`: there are none.
+    """
+
+    main: Callable
+    define_flags: Callable = lambda: None
+    default_config: str | None = None
+    short_names: tuple[str, ...] = ()
+    decider: tuple[str, Callable] | None = None
+    positional: str | None = None
+
+
+def run(command):
+    """Parses flags, runs a `Command` and turns input errors into one line.
+
+    Exit status: 0, or what the command returned; 2 when the input cannot be used. Set
+    `RAM_TF_TRACEBACK=1` to see where such an error was raised.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     app.define_help_flags()
     try:
         check_backend()
-        arguments = parse(
-            sys.argv,
-            rewrite=rewrite,
-            default_config=default_config,
-            positional=positional,
-        )
+        names = define(command)
+        if HELP & set(sys.argv[1:]):
+            print(help_text(command, names))
+            sys.exit(0)
+        arguments = parse(command, sys.argv)
         with _silenced():
             import tensorflow as tf
 
             if "TF_CONFIG" not in os.environ:  # Several workers meet before that.
                 tf.config.list_logical_devices()
         tf.get_logger().setLevel("ERROR")  # No hints about retracing.
-        status = main(arguments)
+        status = command.main(arguments)
     except Exception as error:
         expected = isinstance(error, (InputError, OSError)) or _is_out_of_memory(error)
         if os.environ.get("RAM_TF_TRACEBACK") or not expected:
@@ -88,65 +147,129 @@ def run(main, *, rewrite=None, default_config=None, positional=None):
     sys.exit(status or 0)
 
 
-def parse(argv, *, rewrite=None, default_config=None, positional=None):
+def define(command):
+    """Defines all flags of a command; returns their names, sorted."""
+    before = set(FLAGS)
+    command.define_flags()
+    if command.default_config is not None:
+        config_flags.DEFINE_config_file(
+            "config",
+            None,
+            f"Name of a config, or its python file; default {command.default_config}. "
+            "--config.KEY=VALUE sets any of its keys.",
+        )
+    for name in command.short_names:
+        short = SHORT_NAMES[name]
+        flags.DEFINE(OrNone(short.parser), name, None, f"{short.help} ({short.key})")
+    return sorted(set(FLAGS) - before)
+
+
+def help_text(command, names):
+    """What `--help` shows: the docstring of the command's module, and its flags."""
+    beside = f", beside {command.positional}" if command.positional else ""
+    text = sys.modules[command.main.__module__].__doc__.strip()
+    lines = [text, "", f"Flags{beside}:"]
+    for name in names:
+        flag = FLAGS[name]
+        values = f"={flag.parser.syntactic_help}" * isinstance(flag, flags.EnumFlag)
+        text = f"--{'[no]' * flag.boolean}{name}{values}: {flag.help}"
+        if flag.default is not None and not flag.boolean:
+            text += f" Default {flag.default_as_str}."
+        lines += textwrap.wrap(text, 78, initial_indent="  ", subsequent_indent=" " * 6)
+    return "\n".join(lines)
+
+
+def parse(command, argv):
     """Parses a command line into the flags; returns its positional arguments.
 
-    Takes what `run` takes.
+    Args:
+        command: A `Command` whose flags are defined.
+        argv: List of words, the program's name first.
 
     Raises:
         InputError: If the command line, or the config that it names, cannot be used.
     """
-    argv = rewrite(argv) if rewrite else argv
-    if default_config is not None:
-        argv = choose_config(argv, default_config)
+    if command.default_config is not None:
+        argv = choose_config(command, argv)
     sys.argv[:] = argv  # Where ml_collections looks for overrides.
     _, *arguments = _parse(argv)
-    if arguments and positional is None:
+    if arguments and command.positional is None:
         raise InputError(
             f"unexpected argument {arguments[0]!r}: every option starts with --, as in "
             "--epochs=5."
         )
-    if default_config is not None:
+    if command.default_config is not None:
         _set_to_none(FLAGS["config"])
     return arguments
 
 
-def expand_short_names(argv, short_names):
-    """Rewrites `--lr=0.1` to `--config.train.learning_rate=0.1`; `None` means unset."""
-    expanded, words = [argv[0]], iter(argv[1:])
+def choose_config(command, argv):
+    """Puts the file of the config first, as overrides need it before they are parsed.
+
+    Here alone the words of a command line are read by hand. The file's folder, and that
+    of the configs that have names, go on the import path, so that one config can build
+    on another.
+    """
+    decider, decide = command.decider or (None, None)
+    given, rest, words = {}, [argv[0]], iter(argv[1:])
     for word in words:
         name, equals, value = word.lstrip("-").partition("=")
-        if not word.startswith("-") or name not in short_names:
-            expanded.append(word)
-            continue
-        if not equals:
-            value = next(words, "")
-        if value != "None":
-            expanded.append(f"--config.{short_names[name]}={value}")
-    return expanded
+        if word == "--":  # What follows are no flags.
+            rest += [word, *words]
+        elif not word.startswith("-") or name not in ("config", decider):
+            rest.append(word)
+        else:
+            given[name] = value if equals else next(words, "")
+            if name == decider:
+                rest.append(f"--{name}={given[name]}")
+    file = None
+    if decider in given:
+        file = decide(given[decider], given.get("config"))
+    if file is None:
+        file = config_files.find(given.get("config", command.default_config))
+    for folder in (file.resolve().parent, config_files.config_folder()):
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
+    return [rest[0], f"--config={file}", *rest[1:]]
 
 
-def flag_values(argv):
-    """Reads the flags of a command line, name -> text, before they are parsed."""
-    values = {}
-    for word, following in itertools.pairwise([*argv[1:], ""]):
-        name, equals, value = word.lstrip("-").partition("=")
-        if word.startswith("-"):
-            is_value = not equals and not following.startswith("-")
-            values[name] = following if is_value else value
+def read_config(command, more=None):
+    """Returns the config that the parsed command line means; takes what `asked` does.
+
+    What is asked for by its key holds for every phase that has such a key.
+
+    Raises:
+        InputError: If two flags contradict each other, or the config has no such key.
+    """
+    from ram_tf import experiment
+
+    return experiment.vary(FLAGS["config"].value, asked(command, more))
+
+
+def asked(command, more=None):
+    """Returns what a parsed command line sets in the config, dotted key -> value.
+
+    Args:
+        command: A `Command` with a config.
+        more: Short name -> (key, value) of flags whose key depends on the config.
+
+    Raises:
+        InputError: If a short name and its key are both given.
+    """
+    flag = FLAGS["config"]
+    keys = config_flags.get_override_values(flag)
+    # As the config holds them: what was overridden with `None` among them.
+    values = {key: _section(flag.value, key)[key.split(".")[-1]] for key in keys}
+    given = {
+        name: (SHORT_NAMES[name].key, FLAGS[name].value)
+        for name in command.short_names
+        if FLAGS[name].value is not None  # `None` means unset.
+    }
+    for name, (key, value) in {**given, **(more or {})}.items():
+        if key in keys:
+            raise InputError(f"--{name} and --config.{key} are one key: give only one.")
+        values[key] = value
     return values
-
-
-def without_flag(argv, name):
-    """Removes a flag and its value from a command line."""
-    kept, words = [argv[0]], iter(argv[1:])
-    for word in words:
-        flag, equals, _ = word.lstrip("-").partition("=")
-        if not word.startswith("-") or flag != name:
-            kept.append(word)
-        elif not equals:
-            next(words, None)
-    return kept
 
 
 def number(text, flag, kind=float):
@@ -162,49 +285,40 @@ def number(text, flag, kind=float):
         raise InputError(f"--{flag} takes {expected}, got {text!r}.") from None
 
 
-def choose_config(argv, default):
-    """Moves `--config` to the front, adding the default, as overrides need it first.
+def read_names(text, kind):
+    """Runs the python file that a path or a name means, and returns its names.
 
-    The file's folder goes on the import path, so that one config can build on another.
+    Args:
+        text: What `config_files.find` takes.
+        kind: `space` or `variants`, of which the file must hold one.
+
+    Raises:
+        InputError: If there is no such file, or it cannot be run or holds no such name.
     """
-    chosen, rest, words = default, [argv[0]], iter(argv[1:])
-    for word in words:
-        name, equals, value = word.lstrip("-").partition("=")
-        if word.startswith("-") and name == "config":
-            chosen = value if equals else next(words, "")
-        else:
-            rest.append(word)
-    chosen = pathlib.Path(chosen)
-    if not chosen.is_file():
-        raise InputError(
-            f"no config file {str(chosen)!r}: expected a python file with "
-            "get_config(), as in configs/."
-        )
-    sys.path.append(str(chosen.resolve().parent))
-    return [rest[0], f"--config={chosen}", *rest[1:]]
-
-
-def read_names(path, name, examples):
-    """Runs a python file and returns its names, of which `name` must be one."""
+    path = config_files.find(text, kind)
+    name, folder = config_files.KINDS[kind]
     try:
-        names = runpy.run_path(path)
+        names = runpy.run_path(str(path))
         names[name]
     except Exception as error:  # It may be anything: it comes from the user's file.
         raise InputError(
-            f"no {name} in {path!r} ({type(error).__name__}: {error}): expected a "
-            f"python file with {name}, as in {examples}."
+            f"no {name} in {str(path)!r} ({type(error).__name__}: {error}): expected a "
+            f"python file with {name}, as in configs/{folder}/."
         ) from error
     return names
 
 
-def choose_base(argv, flag, name, examples, root):
-    """Takes the config that a file names as its `BASE`, unless `--config` is given."""
-    given = flag_values(argv)
-    if "config" not in given and flag in given:
-        base = read_names(given[flag], name, examples).get("BASE")
-        if base is not None:
-            return [*argv, f"--config={root / base}"]
-    return argv
+def base_of(kind):
+    """Returns the decider of a flag of files whose `BASE` is the config.
+
+    It leaves the choice to `--config` where that is given.
+    """
+
+    def decide(text, config):
+        base = None if config is not None else read_names(text, kind).get("BASE")
+        return None if base is None else config_files.find_base(base)
+
+    return decide
 
 
 def integers(words, flag, count=None):
@@ -252,14 +366,19 @@ def _set_to_none(flag):
     for key, value in config_flags.get_override_values(flag).items():
         if value not in (None, (None,)):
             continue
-        *sections, name = key.split(".")
-        section = functools.reduce(operator.getitem, sections, flag.value)
+        name = key.split(".")[-1]
+        section = _section(flag.value, key)
         section[name] = None
         if section.get_type(name) is type(None):
             raise InputError(
                 f"--config.{key} cannot be None: its file gives it a value that is no "
                 "config_dict.placeholder or config_dict.FieldReference."
             )
+
+
+def _section(config, key):
+    """The section that a dotted key's last name is in."""
+    return functools.reduce(operator.getitem, key.split(".")[:-1], config)
 
 
 def _describe_config_error(error):

@@ -24,6 +24,8 @@ def describe_environment(source=pathlib.Path(__file__).parent):
         return asked.stdout.strip()
 
     try:
+        # An installed package may lie inside somebody else's repository.
+        ask("ls-files", "--error-unmatch", ".")
         commit = ask("rev-parse", "--short", "HEAD")
         dirty = bool(ask("status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.CalledProcessError):

@@ -2,7 +2,7 @@
 
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ram_tf.errors import InputError
@@ -20,12 +20,15 @@ class Family:
             `learned` if that one does not apply.
         pretrained: Boolean. Whether a phase may start from weights that were not
             trained here (`AttentionModel.load_pretrained`).
+        fixed: Phase -> {key of its section: value}, of what a published short name
+            asks for and the phase has no choice in.
     """
 
     build: Callable[..., Any]
     phases: tuple[Phase, ...]
     shown: str = "learned"
     pretrained: bool = False
+    fixed: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
 
     @property
     def policy_keys(self):

@@ -14,6 +14,8 @@ import sys
 import tempfile
 import warnings
 
+from ram_tf import benchmark, experiment  # noqa: F401 - what takes long
+
 warnings.filterwarnings("ignore", category=DeprecationWarning)  # of fork with threads
 
 

@@ -1,0 +1,48 @@
+"""Writes the next version of a trained model for TensorFlow Serving.
+
+ram-tf export --workdir=runs/ram_digits --output=models/digits
+ram-tf export --workdir=DIR --output=models/NAME --mc_samples=10
+ram-tf export --workdir=DIR --output=models/NAME --stop_epsilon=0.05
+"""
+
+from absl import flags
+
+from ram_tf.commands import command_line
+
+FLAGS = flags.FLAGS
+
+
+def define_flags():
+    """Defines the flags of this command."""
+    flags.DEFINE_string("workdir", None, "Folder of a run.", required=True)
+    flags.DEFINE_string(
+        "output", None, "Folder of the model: models/NAME.", required=True
+    )
+    flags.DEFINE_string("checkpoint", "best", "best, last, or a checkpoint's folder.")
+    flags.DEFINE_integer(
+        "mc_samples",
+        None,
+        "Sampled sequences of glimpses to average; default one of the policy shown.",
+        lower_bound=1,
+    )
+    flags.DEFINE_float(
+        "stop_epsilon",
+        None,
+        "Stop looking when no place promises so much: nats for PHAM.",
+    )
+
+
+def main(arguments):
+    """Makes the one call of this command, with what its flags say."""
+    from ram_tf.serving.export import export
+
+    export(
+        FLAGS.workdir,
+        FLAGS.output,
+        checkpoint=FLAGS.checkpoint,
+        mc_samples=FLAGS.mc_samples,
+        stop_epsilon=FLAGS.stop_epsilon,
+    )
+
+
+COMMAND = command_line.Command(main, define_flags)
