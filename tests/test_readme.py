@@ -19,13 +19,11 @@ PAGES = {
         *sorted((ROOT / "docs").rglob("*.md")),
     )
 }
-EXAMPLES = {"configs/mean_of_glimpses.py"}  # What a page tells its reader to write.
+EXAMPLES = {"configs/mean_of_glimpses.py", "configs/ram_tfds.py"}
 
 
 def code_of(page):
-    """The Python of a page, without what is included from a file."""
-    blocks = re.findall(r"```python\n(.*?)```", PAGES[page], re.DOTALL)
-    return [block for block in blocks if not block.startswith("--8<--")]
+    return re.findall(r"```python\n(.*?)```", PAGES[page], re.DOTALL)
 
 
 def run(page):
