@@ -125,17 +125,22 @@ def make_optimizer():
     return keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-3, total))
 
 
+@tf.function(jit_compile=True, autograph=False)
+def believe(model, images, seed):
+    """What the model believes after its last glimpse, `(batch, classes)`."""
+    return ops.softmax(model(images, seed)[0])
+
+
 def measure(model, batches, num_samples=1):
     """The share of right classes when several ways of looking are averaged."""
-    look = tf.function(model, jit_compile=True, autograph=False)
-    right, count = 0, 0
+    right, count = 0.0, 0.0
     for images, labels, weights in batches:  # The weight of a filled-up row is 0.
-        probabilities = sum(
-            ops.softmax(look(images, random.make_seed(SEED, -1, sample))[0])
+        belief = sum(
+            believe(model, images, random.make_seed(SEED, -1, sample))
             for sample in range(num_samples)
         )
-        correct = ops.cast(ops.argmax(probabilities, axis=-1) == labels, "float32")
-        right += float(ops.sum(correct * weights))
+        correct = ops.equal(ops.argmax(belief, axis=-1), labels)
+        right += float(ops.sum(ops.cast(correct, "float32") * weights))
         count += float(ops.sum(weights))
     return right / count
 

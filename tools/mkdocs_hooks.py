@@ -1,8 +1,8 @@
 """What the site shows of the repository beside `docs/`, and how links lead there.
 
-`configs/` lies in the site as it lies in the repository, beside the pages of `docs/`,
-and so do CONTRIBUTING.md and CHANGELOG.md. Links are written so that they hold in the
-repository, and are turned here.
+The pages of `docs/` are the root of the site. Beside them lie, as in the repository,
+`configs/`, what is written on packaged weights, CONTRIBUTING.md and CHANGELOG.md. Links
+are written so that they hold in the repository, and are turned here.
 """
 
 import pathlib
@@ -11,38 +11,39 @@ import re
 from mkdocs.structure.files import File, InclusionLevel
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+SHOWN = {"configs": (".json", ".md", ".png", ".py"), "ram_tf/pretrained": (".md",)}
 PAGES = ("CHANGELOG.md", "CONTRIBUTING.md")
-SHOWN = {".json", ".md", ".png", ".py"}
-# A page that no line of `nav` names may be opened from a link.
-_MAYBE = InclusionLevel.NOT_IN_NAV
+_OUTSIDE = "|".join(re.escape(name) for name in (*SHOWN, *PAGES))
 
 
 def on_files(files, config):
     """Adds the files that lie outside of `docs/`."""
-    configs = sorted((ROOT / "configs").rglob("*"))
-    for path in [*configs, *(ROOT / name for name in PAGES)]:
-        if path.suffix in SHOWN:
-            name = path.relative_to(ROOT).as_posix()
-            files.append(
-                File.generated(
-                    config, name, abs_src_path=str(path), inclusion=_inclusion(name)
-                )
+    paths = [ROOT / name for name in PAGES]
+    for folder, endings in SHOWN.items():
+        found = sorted((ROOT / folder).rglob("*"))
+        paths += [path for path in found if path.suffix in endings]
+    for path in paths:
+        # A page that no line of `nav` names is there to be linked to.
+        page = path.suffix == ".md"
+        files.append(
+            File.generated(
+                config,
+                path.relative_to(ROOT).as_posix(),
+                abs_src_path=str(path),
+                inclusion=InclusionLevel.NOT_IN_NAV
+                if page
+                else InclusionLevel.INCLUDED,
             )
+        )
     return files
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Turns links that leave `docs/` into links inside the site."""
+    """Turns links between `docs/` and the rest into links inside the site."""
     name = page.file.src_uri
-    if name in PAGES:
-        return re.sub(r"\]\(docs/", "](", markdown)
-    if name.startswith("configs/"):
-        markdown = re.sub(r"\]\(((?:\.\./)+)docs/", r"](\1", markdown)
-        return re.sub(r"\]\(((?:\.\./)+)README\.md", r"](\1index.md", markdown)
-    markdown = re.sub(r"\]\(((?:\.\./)*)\.\./README\.md", r"](\1index.md", markdown)
-    outside = "|".join(["configs/", *map(re.escape, PAGES)])
-    return re.sub(rf"\]\(((?:\.\./)*)\.\./({outside})", r"](\1\2", markdown)
-
-
-def _inclusion(name):
-    return _MAYBE if name.endswith(".md") else InclusionLevel.INCLUDED
+    up = "../" * name.count("/")
+    if re.match(_OUTSIDE, name):
+        markdown = markdown.replace(f"]({up}docs/", f"]({up}")
+        return markdown.replace(f"]({up}README.md", f"]({up}index.md")
+    markdown = markdown.replace(f"]({up}../README.md", f"]({up}index.md")
+    return re.sub(rf"\]\({re.escape(up)}\.\./({_OUTSIDE})", rf"]({up}\1", markdown)
