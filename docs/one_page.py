@@ -112,9 +112,10 @@ def find_gradients(model, images, labels, step):
     return loss, gradients
 
 
+@tf.function(autograph=False)
 def update(model, optimizer, images, labels, step):
     """Changes the weights once, and returns the loss before."""
-    loss, gradients = find_gradients(model, images, labels, tf.constant(step))
+    loss, gradients = find_gradients(model, images, labels, step)
     optimizer.apply_gradients(zip(gradients, model.trainable_variables))
     return loss
 
@@ -154,7 +155,8 @@ def main():
     for step, (images, labels) in enumerate(batches):
         if step == 0:
             model(images, random.make_seed(SEED))  # Once, so that every weight exists.
-        loss = update(model, optimizer, images, labels, step)
+            optimizer.build(model.trainable_variables)
+        loss = update(model, optimizer, images, labels, tf.constant(step))
         if (step + 1) % STEPS_PER_EPOCH == 0:
             score = measure(model, digits.eval_batches("validation", 360))
             print(f"step {step + 1}: loss {float(loss):.3f}, validation {score:.2%}")

@@ -65,7 +65,7 @@ def test_its_first_ten_updates_are_those_of_the_library(eagerly):
     batches = dataset.train_batches(page["BATCH_SIZE"], seed=page["SEED"], num_steps=10)
     for step, (images, labels) in enumerate(batches):
         trainer.train_step((images, labels))
-        page["update"](looker, optimizer, images, labels, step)
+        page["update"](looker, optimizer, images, labels, tf.constant(step))
     assert step == 9
     ours, theirs = weights_of(looker), weights_of(trainer.network)
     assert np.linalg.norm(theirs - start) > 0.05 * np.linalg.norm(start)
