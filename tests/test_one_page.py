@@ -47,7 +47,8 @@ def make_library_trainer(config, dataset):
 
 
 @pytest.mark.slow
-def test_its_first_ten_updates_are_those_of_the_library(eagerly):
+def test_its_first_ten_updates_are_those_of_the_library(eagerly, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "configs"))
     page = runpy.run_path(str(ROOT / "docs" / "one_page.py"))
     config = runpy.run_path(str(ROOT / "configs" / "ram_digits.py"))["get_config"]()
     assert page["BATCH_SIZE"] == config.train.batch_size
