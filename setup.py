@@ -11,7 +11,16 @@ VERSION = re.search(
 ).group(1)
 
 SERVING = ["tensorflow-serving-api>=2.19"]
+DOCS = [
+    "ipykernel>=6.29",
+    "mkdocs>=1.6,<2",
+    "mkdocs-jupyter>=0.25",
+    "mkdocs-material>=9.5",
+    "mkdocstrings[python]>=1.0",
+    "nbclient>=0.10",
+]
 TEST = [
+    *DOCS,
     *SERVING,
     "filelock>=3.13",
     "pytest>=8",
@@ -59,7 +68,7 @@ setup(
         # It imports tf-keras, which its [tf] extra brings.
         "tensorflow-probability[tf]>=0.25",
     ],
-    extras_require={"serving": SERVING, "test": TEST, "dev": TEST},
+    extras_require={"docs": DOCS, "serving": SERVING, "test": TEST, "dev": TEST},
     classifiers=[
         "Intended Audience :: Science/Research",
         "License :: OSI Approved :: Apache Software License",
