@@ -65,11 +65,11 @@ def test_config_builds(path, monkeypatch):
     assert network.built
     family = FAMILIES[config.family]
     known = set(experiment.build_policies(config))
-    assert {"learned", "random", family.shown, *config.eval.policies} <= known
+    assert {"learned", "random", family.default_policy, *config.eval.policies} <= known
     for phase in family.phases:
         config_of_phase = experiment.phase_config(config, phase)
         known = set(experiment.build_policies(config_of_phase))
-        assert {"learned", phase.watched, *config.eval.policies} <= known
+        assert {"learned", phase.monitored_policy, *config.eval.policies} <= known
         train = config_of_phase.train
         trainer = experiment.build_trainer(config_of_phase, phase, network)
         assert trainer.num_glimpses == train.num_glimpses

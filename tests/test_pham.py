@@ -544,7 +544,7 @@ def test_the_noise_of_features_is_that_of_the_variance():
 def test_training_and_evaluation_share_the_noise_of_features():
     third = PHASES["third"]
     assert third.policy(feature_noise=True).policy.feature_noise
-    assert third.evaluated(feature_noise=True).feature_noise
+    assert third.evaluation_policy(feature_noise=True).feature_noise
     assert third.policies["one_sample"](feature_noise=True).feature_noise
     assert not third.policy().policy.feature_noise  # As published.
 

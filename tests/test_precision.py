@@ -49,7 +49,7 @@ def train(name, phase, dtype, steps, loss_scale=LOSS_SCALE):
     if dtype == "mixed_float16":
         optimizer.dynamic_scale.assign(loss_scale)
     trainer.compile(optimizer=optimizer, jit_compile=False)
-    trainer.looker.initialize(IMAGES, fixed, num_glimpses, random.make_seed(0))
+    trainer.attention.initialize(IMAGES, fixed, num_glimpses, random.make_seed(0))
     before = [np.array(weight) for weight in trainer.trainable_variables]
     logs = trainer.test_step((IMAGES, LABELS, np.ones(6, "float32")))
     loss = float(logs["loss"])
@@ -87,7 +87,7 @@ def test_every_phase_trains_in_reduced_precision(name, phase, dtype):
     # The same model, but for some roundings, which the loss may square.
     assert 0 < relative_error(logits, expected) < 16 * ROUNDING[dtype]
     assert loss == pytest.approx(expected_loss, rel=64 * ROUNDING[dtype])
-    assert trainer.looker.compute_dtype == dtype.removeprefix("mixed_")
+    assert trainer.attention.compute_dtype == dtype.removeprefix("mixed_")
     assert trainer.step == 2
     moved = []
     for weight, start in zip(trainer.trainable_variables, before):

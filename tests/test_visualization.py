@@ -403,7 +403,7 @@ def test_no_gain_is_an_input_error(tmp_path, policy, num_glimpses, advice):
 
 class StandInTrainer:
     def __init__(self, network, num_glimpses):
-        self.looker = network
+        self.attention = network
         self.num_glimpses = num_glimpses
 
 

@@ -93,7 +93,7 @@ def step_flops(trainer, image_shape):
     policy, planned, samples = trainer.policy, 0, trainer.mc_samples
     if policy.path_of is not None:
         planned = forward_flops(
-            trainer.looker,
+            trainer.attention,
             policy.path_of,
             trainer.num_glimpses,
             image_shape,
@@ -101,7 +101,7 @@ def step_flops(trainer, image_shape):
         )
         policy = policies.RandomPolicy()  # The glimpses once they are known.
     looked = forward_flops(
-        trainer.looker,
+        trainer.attention,
         policy,
         trainer.num_glimpses,
         image_shape,
@@ -110,7 +110,7 @@ def step_flops(trainer, image_shape):
         samples=samples,
     )
     forward_alone = _flops(
-        trainer.looker,
+        trainer.attention,
         lambda images: frozen_pass(trainer, images.shape[0]),
         image_shape,
     )
@@ -163,4 +163,4 @@ def _walk(node):
 def frozen_pass(trainer, num_images):
     """What a step computes without gradients, or `None`: see `without_gradients`."""
     glimpses = trainer.mc_samples * trainer.num_glimpses
-    return trainer.looker.without_gradients(num_images, glimpses)
+    return trainer.attention.without_gradients(num_images, glimpses)

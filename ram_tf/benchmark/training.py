@@ -144,7 +144,7 @@ def _measure_calls(trainer, policy, train, images, repeats):
     batch_size, shape = len(images), tuple(images.shape[1:])
     train_flops = step_flops(trainer, shape)
     eval_flops = forward_flops(
-        trainer.looker,
+        trainer.attention,
         policy,
         trainer.num_glimpses,
         shape,
@@ -173,7 +173,7 @@ def _measure_calls(trainer, policy, train, images, repeats):
 
 def _evaluation_call(trainer, policy, images):
     looker = models.Looker(
-        trainer.looker,
+        trainer.attention,
         policy,
         trainer.num_glimpses,
         copies=trainer.eval_samples,

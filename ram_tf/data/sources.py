@@ -231,7 +231,7 @@ def cluttered_mnist(
 
 
 # The keys of `data`, by name.
-def photographs(
+def colour_images(
     name,
     tfds_name,
     train_split,
@@ -337,10 +337,12 @@ AUGMENTATIONS = {
 }
 
 SOURCES = {
-    "cifar10": functools.partial(photographs, "cifar10", "cifar10", "train", "test"),
-    "cifar100": functools.partial(photographs, "cifar100", "cifar100", "train", "test"),
+    "cifar10": functools.partial(colour_images, "cifar10", "cifar10", "train", "test"),
+    "cifar100": functools.partial(
+        colour_images, "cifar100", "cifar100", "train", "test"
+    ),
     "cinic10": functools.partial(
-        photographs, "cinic10", "cinic10", "train+valid", "test"
+        colour_images, "cinic10", "cinic10", "train+valid", "test"
     ),
     "cluttered_mnist": cluttered_mnist,
     "digits": digits,
@@ -349,11 +351,11 @@ SOURCES = {
     "omniglot": omniglot,
     "stanford_dogs": stanford_dogs,
     "svhn": functools.partial(
-        photographs, "svhn", "svhn_cropped", "train+extra", "test", augment=()
+        colour_images, "svhn", "svhn_cropped", "train+extra", "test", augment=()
     ),
     "synthetic": synthetic,
     "translated_mnist": translated_mnist,
     "tinyimagenet": functools.partial(
-        photographs, "tinyimagenet", "tinyimagenet", "train", "val"
+        colour_images, "tinyimagenet", "tinyimagenet", "train", "val"
     ),
 }

@@ -64,7 +64,7 @@ def compare_policies(
     """
     compared, right = {}, {}
     for name, policy in policies.items():
-        draws = network.draws(policy)
+        draws = network.is_random(policy)
         evaluator = Evaluator(
             network,
             policy,

@@ -4,10 +4,10 @@ from ram_tf.experiment.build import (
     build_network,
     build_policies,
     build_trainer,
+    default_policy,
     load_data,
     pick_policies,
     setup_runtime,
-    shown_policy,
 )
 from ram_tf.experiment.check import check, check_monitor
 from ram_tf.experiment.config import last_phase, phase_config, prefer, vary
@@ -47,6 +47,6 @@ __all__ = [
     "restore",
     "run",
     "setup_runtime",
-    "shown_policy",
+    "default_policy",
     "vary",
 ]

@@ -35,7 +35,7 @@ def build_policies(config):
     phase = last_phase(config)
     own = {name: make_policy(make, config) for name, make in phase.policies.items()}
     own = {name: policy for name, policy in own.items() if policy is not None}
-    learned = make_policy(phase.evaluated or phase.policy, config)
+    learned = make_policy(phase.evaluation_policy or phase.policy, config)
     return {"learned": learned, **own, **(policies.CONTROLS | own)}
 
 
@@ -77,9 +77,11 @@ def pick_policies(known, names):
     return {name: known[name] for name in names}
 
 
-def shown_policy(config, everything):
+def default_policy(config, everything):
     """The policy that predicts and is drawn unless another is named."""
-    return everything.get(find_family(config.family).shown, everything["learned"])
+    return everything.get(
+        find_family(config.family).default_policy, everything["learned"]
+    )
 
 
 def build_trainer(config, phase, network):

@@ -1,7 +1,7 @@
 """The best weights of a run, measured once and drawn."""
 
 from ram_tf import evaluation
-from ram_tf.experiment.build import pick_policies, shown_policy
+from ram_tf.experiment.build import default_policy, pick_policies
 
 
 def final_test(config, network, everything, dataset, folder, split):
@@ -25,7 +25,7 @@ def final_test(config, network, everything, dataset, folder, split):
 
     recording = record(
         network,
-        shown_policy(config, everything),
+        default_policy(config, everything),
         images,
         config.train.num_glimpses,
     )

@@ -56,7 +56,7 @@ class PolicyMonitor(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         trainer = self.model
         looker = Looker(
-            trainer.looker,
+            trainer.attention,
             self.policy,
             trainer.num_glimpses,
             xla=False,
@@ -72,7 +72,7 @@ class PolicyMonitor(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         locations = np.asarray(self._look(self.images))
         size = self.images.shape[1:3]
-        boxes = np.asarray(self.model.looker.glimpse_boxes(locations, size))
+        boxes = np.asarray(self.model.attention.glimpse_boxes(locations, size))
         statistics = movement.policy_statistics(locations, boxes, size)
         logs.update(statistics)
         collapsed = statistics["spread"] < movement.COLLAPSED_SPREAD
@@ -95,7 +95,7 @@ class PolicyMonitor(keras.callbacks.Callback):
 
         chosen = slice(self.num_pictures)
         recording = record(
-            self.model.looker,
+            self.model.attention,
             self.policy,
             self.images[chosen],
             self.model.num_glimpses,

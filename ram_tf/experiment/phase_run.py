@@ -162,7 +162,7 @@ class PhaseRun:
             self.config.train.batch_size, seed=seed, start_step=0, num_steps=1
         )
         images, *_ = next(iter(batches))
-        trainer.looker.initialize(
+        trainer.attention.initialize(
             images,
             trainer.policy,
             self.config.train.num_glimpses,
@@ -172,7 +172,7 @@ class PhaseRun:
     def _callbacks(self, policies, decisive, stop, checkpointing):
         """All callbacks: what one adds to the logs is seen by those after it."""
         config, session, folder = self.config, self.session, self.folder
-        watched = policies.get(self.phase.watched, policies["learned"])
+        watched = policies.get(self.phase.monitored_policy, policies["learned"])
         figures = folder if session.chief else None
         monitor = make_monitor(
             config, session.dataset, watched, figures, session.report
@@ -226,7 +226,7 @@ class PhaseRun:
         session, history = self.session, checkpointing.history
         tested = final_test(
             self.config,
-            trainer.looker,
+            trainer.attention,
             policies,
             session.dataset,
             self.folder,

@@ -12,9 +12,9 @@ from ram_tf.errors import InputError, warn
 from ram_tf.experiment.build import (
     build_network,
     build_policies,
+    default_policy,
     load_data,
     pick_policies,
-    shown_policy,
 )
 from ram_tf.experiment.config import last_phase
 from ram_tf.experiment.workdir import check_classes, read_dataset, read_run
@@ -47,7 +47,7 @@ class Trained:
     def pick(self, name=None):
         """Returns a policy by name, the one that the family shows if `None`."""
         if name is None:
-            return shown_policy(self.config, self.policies)
+            return default_policy(self.config, self.policies)
         return pick_policies(self.policies, [name])[name]
 
 

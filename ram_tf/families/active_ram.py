@@ -22,9 +22,9 @@ PHASES = (
         },
         decided={"location": 1, "baseline": 1},
         policies=POLICIES,
-        watched="mean",
+        monitored_policy="mean",
     ),
 )
 
 
-FAMILY = Family(models.ActiveRAM.from_options, PHASES, shown="mean")
+FAMILY = Family(models.ActiveRAM.from_options, PHASES, default_policy="mean")

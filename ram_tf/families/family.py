@@ -16,7 +16,7 @@ class Family:
     Attributes:
         build: `(num_classes, **model section) -> AttentionModel`, not yet built.
         phases: Its phases, in order.
-        shown: Name of the policy that predicts and is drawn unless another is named;
+        default_policy: Name of the policy that predicts and is drawn unless another is named;
             `learned` if that one does not apply.
         pretrained: Boolean. Whether a phase may start from weights that were not
             trained here (`AttentionModel.load_pretrained`).
@@ -26,7 +26,7 @@ class Family:
 
     build: Callable[..., Any]
     phases: tuple[Phase, ...]
-    shown: str = "learned"
+    default_policy: str = "learned"
     pretrained: bool = False
     fixed: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
 

@@ -47,9 +47,11 @@ PHASES = (
         starts_from="pretrain",
         reading={"classify_last": 1},
         policies={"mean": _context_mean},
-        watched="mean",
+        monitored_policy="mean",
     ),
 )
 
 
-FAMILY = Family(models.FineGrained.from_options, PHASES, shown="mean", pretrained=True)
+FAMILY = Family(
+    models.FineGrained.from_options, PHASES, default_policy="mean", pretrained=True
+)

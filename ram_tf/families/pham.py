@@ -44,7 +44,7 @@ PHASES = (
         objective=objectives.classification_objective,
         weights={"classification": 1.0},
         frozen=("partial_vae",),
-        evaluated=_random_cells,
+        evaluation_policy=_random_cells,
         policies=POLICIES,
     ),
     Phase(
@@ -55,9 +55,9 @@ PHASES = (
         frozen=("patch_encoder", "location_mixer", "core", "classifier"),
         starts_from="first",
         reading={"imagine": True},
-        evaluated=policies.InformationGain,
+        evaluation_policy=policies.InformationGain,
         policies=POLICIES,
-        watched="one_sample",
+        monitored_policy="one_sample",
     ),
     Phase(
         name="third",
@@ -66,9 +66,9 @@ PHASES = (
         weights={"classification": 16.0, "kl": 1.0, "reconstruction": 1.0},
         starts_from="second",
         reading={"imagine": True},
-        evaluated=policies.InformationGain,
+        evaluation_policy=policies.InformationGain,
         policies=POLICIES,
-        watched="one_sample",
+        monitored_policy="one_sample",
     ),
 )
 

@@ -24,12 +24,12 @@ class Phase:
         fixed: Keys of the config's `train` that have one value in this phase.
         starts_from: Name of the phase whose weights this one starts from, or `None`.
         reading: Options of the network's `read`: what the objective needs of it.
-        evaluated: Factory of the policy to evaluate with, or `None`, the same.
+        evaluation_policy: Factory of the policy to evaluate with, or `None`, the same.
         policies: Further policies to evaluate with, name -> factory called as `policy`
             is; one that returns `None` does not apply. One with the name of a control
             stands for it.
-        watched: Name of the policy whose path is watched as training goes: `learned`,
-            or a cheaper one of these.
+        monitored_policy: Name of the policy whose path is watched as training goes:
+            `learned`, or a cheaper one of these.
         view: `network -> AttentionModel`, what of the network looks.
     """
 
@@ -43,13 +43,14 @@ class Phase:
     fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     starts_from: str | None = None
     reading: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    evaluated: Callable[..., Any] | None = None
+    evaluation_policy: Callable[..., Any] | None = None
     policies: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
-    watched: str = "learned"
+    monitored_policy: str = "learned"
     view: Callable[[Any], Any] = lambda network: network
 
     @property
     def factories(self):
         """All factories of policies."""
-        evaluated = () if self.evaluated is None else (self.evaluated,)
+        own = self.evaluation_policy
+        evaluated = () if own is None else (own,)
         return (self.policy, *evaluated, *self.policies.values())

@@ -68,9 +68,9 @@ PHASES = (
         decided={"location": 1, "baseline": 1},
         reading={"classify_last": 1},
         policies=POLICIES,
-        watched="mean",
+        monitored_policy="mean",
     ),
 )
 
 
-FAMILY = Family(models.RAM.from_options, PHASES, shown="mean")
+FAMILY = Family(models.RAM.from_options, PHASES, default_policy="mean")

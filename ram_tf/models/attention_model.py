@@ -126,7 +126,7 @@ class AttentionModel(keras.Model):
         """
         raise NotImplementedError
 
-    def draws(self, policy):
+    def is_random(self, policy):
         """Whether looking by this policy draws random numbers."""
         return self.senses_noise or not policy.deterministic
 

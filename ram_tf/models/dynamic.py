@@ -61,7 +61,7 @@ class DynamicLooker:
         """
         check_pixels(np.asarray(images))
         batch_size = len(images)
-        if not self.network.draws(self.policy):
+        if not self.network.is_random(self.policy):
             seeds = None  # One an image would cost time.
         elif seeds is None:
             seeds = np.zeros((batch_size, 2))

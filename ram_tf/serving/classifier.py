@@ -22,12 +22,12 @@ class Classifier:
     """
 
     def __init__(self, network, policy, num_glimpses, copies, labels, rule):
-        self.draws = network.draws(policy)
+        self.is_random = network.is_random(policy)
         self.looker = Looker(
             network,
             policy,
             num_glimpses,
-            copies=copies if self.draws else 1,
+            copies=copies if self.is_random else 1,
             xla=False,
             xla_sense=False,  # A server has no compiler.
         )
@@ -58,7 +58,7 @@ class Classifier:
         }
 
     def _seeds(self, seed):
-        if not self.draws:
+        if not self.is_random:
             return random.make_seed(0)  # Unused; one an example would cost time.
         keys = [copy_key(seed, copy) for copy in range(self.looker.copies)]
         return tf.reshape(tf.stack(keys, axis=1), (-1, 2))

@@ -147,7 +147,7 @@ def _whole_looker(looker):
     @looker.compile
     def look(images):
         seed = random.make_seed(0)
-        if looker.network.draws(looker.policy):  # Each its own, whatever the batch.
+        if looker.network.is_random(looker.policy):  # Each its own, whatever the batch.
             seed = tf.zeros((tf.shape(images)[0], 2), tf.int32)
         looked = looker.look(looker.prepare(images), seed)
         probabilities = tf.nn.softmax(looked.logits[:, -1])

@@ -60,7 +60,7 @@ def evaluate(
     batches = dataset.eval_batches(split, config.eval.batch_size, max_examples)
     numbers = num_glimpses or [config.train.num_glimpses]
     runs = {
-        name: seeds if trained.network.draws(policy) else 1
+        name: seeds if trained.network.is_random(policy) else 1
         for name, policy in chosen.items()
     }
     passes = len(numbers) * sum(runs.values())

@@ -47,7 +47,7 @@ class Trainer(keras.Model):
     ):
         super().__init__()
         self.network = network
-        self.looker = phase.view(network)
+        self.attention = phase.view(network)
         self.phase = phase
         self.policy = policy
         self.num_glimpses = num_glimpses
@@ -83,7 +83,7 @@ class Trainer(keras.Model):
     def make_looker(self, policy, copies):
         """Returns a `Looker` for what of the network looks, by any policy."""
         return Looker(
-            self.looker,
+            self.attention,
             policy,
             self.num_glimpses,
             copies=copies,
@@ -102,7 +102,7 @@ class Trainer(keras.Model):
         return int(tf.convert_to_tensor(self.steps.value))
 
     def call(self, images, training=False, seed=None):
-        return self.looker(
+        return self.attention(
             images,
             policy=self.policy,
             num_glimpses=self.num_glimpses,
@@ -124,7 +124,7 @@ class Trainer(keras.Model):
         """
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
         seed = self._step_seed(self.steps)
-        context = self.looker.prepare(images, training=True)
+        context = self.attention.prepare(images, training=True)
         (labels,) = repeat_examples(self.mc_samples, labels)
         scale = self.optimizer.scale_loss(tf.ones(()))
         gradients, norm, terms, logits = self._compiled_gradients(
@@ -142,7 +142,7 @@ class Trainer(keras.Model):
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
         # No training step is below 0, and every evaluation draws the same.
         seed = self._step_seed(-1 - batch)
-        context = self.looker.prepare(images)
+        context = self.attention.prepare(images)
         (copied_labels,) = repeat_examples(self.eval_samples, labels)
         terms, logits = self._compiled_rollout(context, copied_labels, seed)
         terms = {name: self._testing.average(term) for name, term in terms.items()}

@@ -296,7 +296,7 @@ def test_the_model_in_memory_answers_the_same(loaded, images, runs, kind):
     answer = loaded[kind]("serving_default", images=floats)
     ours = served.answer("serving_default", {"images": floats})
     assert list(check.differences(ours, answer)) == []
-    if not restored.network.draws(restored.pick()):
+    if not restored.network.is_random(restored.pick()):
         looked = restored.network(
             floats, policy=restored.pick(), num_glimpses=served.num_glimpses
         )
