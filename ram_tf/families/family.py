@@ -16,8 +16,8 @@ class Family:
     Attributes:
         build: `(num_classes, **model section) -> AttentionModel`, not yet built.
         phases: Its phases, in order.
-        default_policy: Name of the policy that predicts and is drawn unless another is named;
-            `learned` if that one does not apply.
+        default_policy: Name of the policy that predicts and is drawn unless another is
+            named; `learned` if that one does not apply.
         pretrained: Boolean. Whether a phase may start from weights that were not
             trained here (`AttentionModel.load_pretrained`).
         fixed: Phase -> {key of its section: value}, of what a published short name
