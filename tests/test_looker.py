@@ -127,8 +127,8 @@ def test_a_number_that_cannot_be_meant_is_refused(rule, epsilon):
 
 def test_a_rule_says_when_it_stops():
     assert models.LittleToGain(0.02).describe() == (
-        "stops once no place promises 0.02 nats of information gain any more; a larger "
-        "number looks shorter"
+        "little_to_gain:0.02 stops once no place promises 0.02 nats of information "
+        "gain any more; a larger number looks shorter"
     )
 
 
@@ -140,3 +140,15 @@ def test_a_family_has_a_rule_or_says_that_it_has_none(name, networks):
     else:
         with pytest.raises(InputError, match="says when to stop"):
             networks[name].make_stop_rule(0.5)
+
+
+def test_a_rule_is_named_or_its_number_alone_is_given(networks):
+    network = networks["pham"]
+    assert network.stop_number("little_to_gain:0.02") == 0.02
+    assert network.stop_number(0.02) == network.stop_number("0.02") == 0.02
+    with pytest.raises(InputError, match="no stop rule 'settled': expected 'little_to"):
+        network.stop_number("settled:2")
+    with pytest.raises(InputError, match="no stop rule 'settled': expected none"):
+        networks["ram"].stop_number("settled:2")
+    with pytest.raises(InputError, match="takes a number"):
+        network.stop_number("little_to_gain:much")

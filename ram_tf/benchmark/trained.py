@@ -73,7 +73,7 @@ def measure_export(folder, workdir, *, repeats=15, output=None, report=print):
 # The options of a command, by name.
 def measure_stopping(
     workdir,
-    epsilons,
+    stops,
     *,
     batch_size=512,
     datapath=None,
@@ -85,7 +85,7 @@ def measure_stopping(
 
     Args:
         workdir: Folder of a run of a family that knows when to stop.
-        epsilons: Sequence of floats, see `AttentionModel.make_stop_rule`.
+        stops: Sequence of what `AttentionModel.stop_number` reads.
         batch_size: Int. Test images; all of them, if there are fewer.
         datapath: Where the data are, or `None`, as trained.
         repeats: Int, timed calls of which the median counts.
@@ -105,8 +105,10 @@ def measure_stopping(
     xla = restored.config.runtime.xla
     look = _whole_rollout(restored, xla)
     results = []
-    for epsilon in epsilons:
-        rule = network.make_stop_rule(epsilon)
+    for stop in stops:
+        rule = network.make_stop_rule(network.stop_number(stop))
+        epsilon = rule.epsilon
+        report(rule.describe())
         looker = models.DynamicLooker(network, policy, num_glimpses, rule, xla=xla)
         glimpses = float(looker(images)["num_glimpses"].mean())
         *_, share = paired_seconds(

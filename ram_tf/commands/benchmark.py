@@ -4,7 +4,7 @@
   ram-tf benchmark --image_size=100,100 --batch=512
     --config.model.retina.size=12 --config.model.retina.num_scales=4
   ram-tf benchmark --saved_model=models/NAME --workdir=DIR
-  ram-tf benchmark --workdir=DIR --stop_epsilon=0.5,1,2
+  ram-tf benchmark --workdir=DIR --stop=settled:0.5,1,2
 
 With `--image_size` the images are random bytes and no data are read; without it, the
 data pipeline, and the time from the start of training to its first step, are measured
@@ -29,7 +29,7 @@ def define_flags():
     )
     flags.DEFINE_string("saved_model", None, "Folder of an exported model to measure.")
     flags.DEFINE_string("workdir", None, "Run to measure, or that was exported.")
-    flags.DEFINE_list("stop_epsilon", None, "How sure is sure enough to stop looking.")
+    command_line.define_stop()
     flags.DEFINE_string("json", None, "File for the numbers.")
 
 
@@ -38,15 +38,13 @@ def main(arguments):
     from ram_tf import benchmark
 
     config, asked = command_line.read_config(COMMAND), command_line.asked(COMMAND)
-    if (FLAGS.saved_model or FLAGS.stop_epsilon) and not FLAGS.workdir:
-        raise InputError("--saved_model and --stop_epsilon need a run: give --workdir.")
-    if FLAGS.stop_epsilon:
+    stops = command_line.stops()
+    if (FLAGS.saved_model or stops) and not FLAGS.workdir:
+        raise InputError("--saved_model and --stop need a run: give --workdir.")
+    if stops:
         benchmark.measure_stopping(
             FLAGS.workdir,
-            [
-                command_line.number(epsilon, "stop_epsilon")
-                for epsilon in FLAGS.stop_epsilon
-            ],
+            stops,
             batch_size=asked.get("train.batch_size", 512),
             datapath=config.data.datapath,
             repeats=FLAGS.repeats,

@@ -272,6 +272,39 @@ def asked(command, more=None):
     return values
 
 
+def define_stop():
+    """Defines `--stop` and the older name of its number."""
+    flags.DEFINE_list(
+        "stop",
+        None,
+        "When looking stops, NAME:NUMBER: settled:2 of active RAM, little_to_gain:0.02 "
+        "(nats) of PHAM. Several numbers where several are compared.",
+    )
+    flags.DEFINE_list("stop_epsilon", None, "The number of --stop alone.")
+
+
+def stops():
+    """Returns what `--stop` or `--stop_epsilon` says, a list of `NAME:NUMBER` or text.
+
+    Raises:
+        InputError: If both are given.
+    """
+    if FLAGS.stop and FLAGS.stop_epsilon:
+        raise InputError("--stop and --stop_epsilon are one option: give only one.")
+    if FLAGS.stop_epsilon:
+        return [number(each, "stop_epsilon") for each in FLAGS.stop_epsilon]
+    name, *_ = (FLAGS.stop or [""])[0].rpartition(":")
+    return [each if ":" in each else f"{name}:{each}" for each in FLAGS.stop or []]
+
+
+def one_stop():
+    """Returns the only one of `stops`, or `None`."""
+    found = stops()
+    if len(found) > 1:
+        raise InputError(f"one number says when to stop here, got {len(found)}.")
+    return found[0] if found else None
+
+
 def number(text, flag, kind=float):
     """Reads a flag's number, of the type `kind`.
 

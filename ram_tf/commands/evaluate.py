@@ -4,7 +4,7 @@ ram-tf evaluate --workdir=runs/ram_digits
 ram-tf evaluate --workdir=DIR --num_glimpses=4,6,12 --mc_samples=10
   --policy=learned,mean,random --seeds=5 --json=results.json
 ram-tf evaluate --workdir=DIR --robustness
-ram-tf evaluate --workdir=DIR --stop_epsilon=0.02,0.05,0.1
+ram-tf evaluate --workdir=DIR --stop=little_to_gain:0.02,0.05,0.1
   --plot=stopping.png
 """
 
@@ -29,7 +29,7 @@ def define_flags():
     flags.DEFINE_integer("max_examples", None, "Only the first images.", lower_bound=1)
     flags.DEFINE_string("datapath", None, "Where the data are; default as trained.")
     flags.DEFINE_bool("robustness", False, "Also scaled, shifted and cluttered images.")
-    flags.DEFINE_list("stop_epsilon", [], "How sure is sure enough to stop looking.")
+    command_line.define_stop()
     flags.DEFINE_string("json", None, "File for the numbers.")
     flags.DEFINE_string("plot", None, "Picture of accuracy against glimpses.")
 
@@ -49,9 +49,7 @@ def main(arguments):
         max_examples=FLAGS.max_examples,
         datapath=FLAGS.datapath,
         robustness=FLAGS.robustness,
-        stop_epsilons=[
-            command_line.number(e, "stop_epsilon") for e in FLAGS.stop_epsilon
-        ],
+        stops=command_line.stops(),
         output=FLAGS.json,
         plot=FLAGS.plot,
     )

@@ -2,7 +2,7 @@
 
 ram-tf export --workdir=runs/ram_digits --output=models/digits
 ram-tf export --workdir=DIR --output=models/NAME --mc_samples=10
-ram-tf export --workdir=DIR --output=models/NAME --stop_epsilon=0.05
+ram-tf export --workdir=DIR --output=models/NAME --stop=little_to_gain:0.05
 """
 
 from absl import flags
@@ -25,11 +25,7 @@ def define_flags():
         "Sampled sequences of glimpses to average; default one of the policy shown.",
         lower_bound=1,
     )
-    flags.DEFINE_float(
-        "stop_epsilon",
-        None,
-        "Stop looking when no place promises so much: nats for PHAM.",
-    )
+    command_line.define_stop()
 
 
 def main(arguments):
@@ -41,7 +37,7 @@ def main(arguments):
         FLAGS.output,
         checkpoint=FLAGS.checkpoint,
         mc_samples=FLAGS.mc_samples,
-        stop_epsilon=FLAGS.stop_epsilon,
+        stop=command_line.one_stop(),
     )
 
 

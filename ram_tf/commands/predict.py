@@ -2,7 +2,7 @@
 
 ram-tf predict --workdir=DIR IMAGE... --output=predictions.csv
 ram-tf predict --workdir=DIR FOLDER
-ram-tf predict --workdir=DIR --stop_epsilon=1 FOLDER
+ram-tf predict --workdir=DIR --stop=settled:1 FOLDER
 ram-tf predict --workdir=DIR --shard=0/4 FOLDER --output=predictions.csv
 
 The same command goes on where it was stopped. With --shard=I/N, N of these commands, I
@@ -24,7 +24,7 @@ def define_flags():
     flags.DEFINE_string("output", None, "CSV file; default the terminal.")
     flags.DEFINE_string("policy", None, "Policy that looks; default the family's.")
     flags.DEFINE_integer("num_glimpses", None, "Default as trained.", lower_bound=1)
-    flags.DEFINE_float("stop_epsilon", None, "How sure is sure enough to stop looking.")
+    command_line.define_stop()
     flags.DEFINE_bool("xla", False, "Compile with XLA: slower to start, then faster.")
     flags.DEFINE_integer("batch_size", 64, "Images at a time.", lower_bound=1)
     flags.DEFINE_string("shard", "0/1", "I/N: part I, from 0, of N parts.")
@@ -41,7 +41,7 @@ def main(arguments):
         shard=_shard(FLAGS.shard),
         policy=FLAGS.policy,
         num_glimpses=FLAGS.num_glimpses,
-        stop_epsilon=FLAGS.stop_epsilon,
+        stop=command_line.one_stop(),
         batch_size=FLAGS.batch_size,
         xla=FLAGS.xla,
         checkpoint=FLAGS.checkpoint,

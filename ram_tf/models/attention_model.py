@@ -8,6 +8,7 @@ from keras import ops
 from ram_tf import random
 from ram_tf.errors import InputError
 from ram_tf.models.rollout import rollout
+from ram_tf.models.stop_rules import check_number
 from ram_tf.ops import patch_starts
 from ram_tf.pixels import check_pixels
 
@@ -142,6 +143,27 @@ class AttentionModel(keras.Model):
                 "--stop_epsilon out."
             )
         return self.stop_rule(epsilon)
+
+    def stop_number(self, stop):
+        """Reads how sure is sure enough: a number, or `NAME:NUMBER` of its rule.
+
+        Raises:
+            InputError: If there is no number, or the family's rule has another name.
+        """
+        name, colon, number = str(stop).rpartition(":")
+        if colon and (self.stop_rule is None or name != self.stop_rule.name):
+            own = "none" if self.stop_rule is None else repr(self.stop_rule.name)
+            raise InputError(
+                f"{type(self).__name__} has no stop rule {name!r}: expected {own}."
+            )
+        try:
+            epsilon = float(number)
+        except ValueError:
+            raise InputError(
+                f"a stop rule takes a number, as settled:2, got {stop!r}."
+            ) from None
+        check_number(epsilon)
+        return epsilon
 
     def without_gradients(self, num_images, num_glimpses):
         """Computes what a training step computes forward alone, for counting its cost.

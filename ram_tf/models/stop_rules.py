@@ -9,6 +9,12 @@ from ram_tf.errors import InputError
 from ram_tf.ops import is_settled
 
 
+def check_number(epsilon):
+    """Raises an `InputError` if no rule can take this number."""
+    if not epsilon >= 0:  # Neither is NaN.
+        raise InputError(f"stop_epsilon must be 0 or more, got {epsilon:g}.")
+
+
 @dataclasses.dataclass(frozen=True)
 class StopRule:
     """Says after each glimpse, for each image by itself, whether looking may stop.
@@ -17,22 +23,25 @@ class StopRule:
         epsilon: Float >= 0. How sure is sure enough, in the rule's own unit.
 
     Attributes:
+        name: What a command line calls it by.
         when: When it stops, in words, with `{epsilon}` for the number.
         longer: What a larger `epsilon` does: `"longer"` or `"shorter"` looks.
     """
 
     epsilon: float
+    name: ClassVar[str] = ""
     when: ClassVar[str] = ""
     longer: ClassVar[str] = ""
 
     def __post_init__(self):
-        if not self.epsilon >= 0:  # Neither is NaN.
-            raise InputError(f"stop_epsilon must be 0 or more, got {self.epsilon:g}.")
+        check_number(self.epsilon)
 
     def describe(self):
         """Returns when it stops, in words."""
         words = self.when.format(epsilon=f"{self.epsilon:g}")
-        return f"{words}; a larger number looks {self.longer}"
+        return (
+            f"{self.name}:{self.epsilon:g} {words}; a larger number looks {self.longer}"
+        )
 
     @staticmethod
     def evidence(extras):
@@ -64,6 +73,7 @@ class Settled(StopRule):
     Reads the error that the network predicts for each of its probabilities.
     """
 
+    name: ClassVar[str] = "settled"
     when: ClassVar[str] = (
         "stops once the most probable class wins even if every probability is off by "
         "{epsilon} times its predicted error"
@@ -82,6 +92,7 @@ class Settled(StopRule):
 class LittleToGain(StopRule):
     """Stops once no place promises much: reads the gain that a policy predicts."""
 
+    name: ClassVar[str] = "little_to_gain"
     when: ClassVar[str] = (
         "stops once no place promises {epsilon} nats of information gain any more"
     )

@@ -19,7 +19,7 @@ def export(
     *,
     checkpoint="best",
     mc_samples=None,
-    stop_epsilon=None,
+    stop=None,
     report=print,
 ):
     """Writes the next version of a model for TensorFlow Serving.
@@ -35,8 +35,8 @@ def export(
         checkpoint: See `trained.restore`.
         mc_samples: Int or `None`. Sampled sequences of glimpses that are averaged;
             `None` for one of the policy that the family shows.
-        stop_epsilon: Float or `None`. How sure is sure enough to stop looking, for
-            families that know: see `AttentionModel.make_stop_rule`.
+        stop: Number, `NAME:NUMBER` or `None`. When looking stops, for
+            families that know: see `AttentionModel.stop_number`.
         report: Function of one line of text.
 
     Returns:
@@ -53,7 +53,8 @@ def export(
             f"{' '.join(_PATTERNS)} is a pattern. Choose another --output."
         )
     restored = experiment.restore(workdir, checkpoint, dtype="float32")
-    served = Served.from_trained(restored, mc_samples, stop_epsilon)
+    epsilon = None if stop is None else restored.network.stop_number(stop)
+    served = Served.from_trained(restored, mc_samples, epsilon)
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(
         dir=output, prefix=".writing_", ignore_cleanup_errors=True

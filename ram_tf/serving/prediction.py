@@ -32,7 +32,7 @@ def predict(
     shard=(0, 1),
     policy=None,
     num_glimpses=None,
-    stop_epsilon=None,
+    stop=None,
     batch_size=64,
     xla=False,
     checkpoint="best",
@@ -52,8 +52,8 @@ def predict(
             paths; `index` from 0. Its output is `<stem>-<index>-of-<count><suffix>`.
         policy: Name of the policy that looks, or `None`, the one the family shows.
         num_glimpses: Int or `None`, as trained.
-        stop_epsilon: Float or `None`. Stop looking at an image once it is sure enough,
-            see `AttentionModel.make_stop_rule`.
+        stop: Number, `NAME:NUMBER` or `None`. Stop looking at an image once it is sure
+            enough, see `AttentionModel.stop_number`.
         batch_size: Int, images at a time.
         xla: Boolean. Compile with XLA: some seconds, which many files win back. What a
             policy draws is other numbers then.
@@ -73,12 +73,13 @@ def predict(
     trained = restore(workdir, checkpoint)
     chosen = trained.pick(policy)
     steps = num_glimpses or trained.config.train.num_glimpses
-    if stop_epsilon is None:
+    epsilon = None if stop is None else trained.network.stop_number(stop)
+    if epsilon is None:
         looker = _whole_looker(
             Looker(trained.network, chosen, steps, xla=xla, xla_sense=False)
         )
     else:
-        rule = trained.network.make_stop_rule(stop_epsilon)
+        rule = trained.network.make_stop_rule(epsilon)
         looker = DynamicLooker(trained.network, chosen, steps, rule, xla=xla)
     if output is None:
         rows = csv.writer(_Terminal(report), lineterminator="\n")
@@ -93,7 +94,7 @@ def predict(
         "weights": read_state(trained.checkpoint)["digests"],
         "policy": repr(chosen),
         "num_glimpses": steps,
-        "stop_epsilon": stop_epsilon,
+        "stop_epsilon": epsilon,
         "xla": xla,
         "shard": [index, count],
     }

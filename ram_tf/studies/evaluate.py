@@ -23,7 +23,7 @@ def evaluate(
     max_examples=None,
     datapath=None,
     robustness=False,
-    stop_epsilons=(),
+    stops=(),
     output=None,
     plot=None,
     report=print,
@@ -41,8 +41,8 @@ def evaluate(
         max_examples: Int or `None`.
         datapath: Where the data are, or `None`, as trained.
         robustness: Boolean. Also measure scaled, shifted and cluttered images.
-        stop_epsilons: How sure is sure enough to stop looking, several to compare:
-            see `evaluation.compare_policies`.
+        stops: When looking stops, several to compare: see `AttentionModel.stop_number`
+            and `evaluation.compare_policies`.
         output: Path of a JSON file or `None`.
         plot: Path of a picture or `None`: accuracy against glimpses.
         report: Function of one line of text.
@@ -57,6 +57,7 @@ def evaluate(
     config = trained.config
     chosen = pick_policies(trained.policies, chosen)
     dataset = load_data_for(trained, datapath, report)
+    stop_epsilons = [trained.network.stop_number(stop) for stop in stops]
     batches = dataset.eval_batches(split, config.eval.batch_size, max_examples)
     numbers = num_glimpses or [config.train.num_glimpses]
     runs = {
@@ -84,6 +85,9 @@ def evaluate(
 
     results = {steps: compare(steps, chosen, seeds) for steps in numbers}
     report(f"{trained.checkpoint}, {dataset.name} {split} set")
+    if trained.network.stop_rule is not None:
+        for epsilon in stop_epsilons:
+            report(trained.network.make_stop_rule(epsilon).describe())
     whole = _report_all(results, numbers, stop_epsilons, report)
     if robustness:
         whole["robustness"] = {}

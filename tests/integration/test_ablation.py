@@ -169,7 +169,7 @@ def test_stopping_is_measured_and_drawn(trained_variants, succeed, tmp_path):
         "--num_glimpses=3",
         "--policy=learned,mean",
         "--seeds=2",
-        "--stop_epsilon=0,0.5,1000",
+        "--stop=settled:0,0.5,1000",
         f"--json={numbers}",
         f"--plot={picture}",
     )

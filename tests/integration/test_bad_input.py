@@ -271,6 +271,8 @@ def test_an_image_that_does_not_decode_is_named(refuse, tmp_path):
         ("evaluate", ["--seeds=0"], "--seeds=0"),
         ("evaluate", ["--stop_epsilon=1,-1"], "must be 0 or more, got -1"),
         ("evaluate", ["--stop_epsilon=nan"], "must be 0 or more, got nan"),
+        ("evaluate", ["--stop=settled:1"], "RAM has no stop rule 'settled'"),
+        ("evaluate", ["--stop=settled:1", "--stop_epsilon=1"], "give only one"),
         ("evaluate", ["--split=train"], "<test|validation>"),
         ("evaluate", ["more"], "unexpected argument 'more'"),
         ("visualize", ["--output={tmp}/x.foo"], "name ending in one of"),

@@ -431,7 +431,7 @@ def test_looking_stops_when_no_place_promises_enough(runs, images, bound, expect
 
 def test_a_family_without_a_rule_to_stop_is_refused(runs, tmp_path):
     with pytest.raises(InputError, match="when to stop.*--stop_epsilon"):
-        export(runs["ram"], tmp_path / "m", stop_epsilon=0.1)
+        export(runs["ram"], tmp_path / "m", stop=0.1)
 
 
 # What is written
