@@ -27,7 +27,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["ram_tf", "ram_tf.*"]),
-    package_data={"ram_tf.pretrained": ["*/*.json", "*/checkpoints/best/*"]},
+    package_data={"ram_tf.pretrained": ["*/*.json", "*/*.md", "*/checkpoints/best/*"]},
     python_requires=">=3.10,<3.14",
     install_requires=[
         "absl-py>=2.1",
