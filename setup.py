@@ -45,7 +45,7 @@ setup(
         "ram_tf.configs.variants",
     ],
     package_dir={"ram_tf.configs": "configs"},
-    package_data={"ram_tf.pretrained": ["*/*.json", "*/checkpoints/best/*"]},
+    package_data={"ram_tf.pretrained": ["*/*.json", "*/*.md", "*/checkpoints/best/*"]},
     entry_points={"console_scripts": ["ram-tf = ram_tf.commands.__main__:main"]},
     python_requires=">=3.10,<3.14",
     install_requires=[

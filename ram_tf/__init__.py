@@ -5,12 +5,14 @@ Names are imported when they are used, so that `import ram_tf` costs nothing.
 
 import importlib
 
+from ram_tf import wiring
 from ram_tf.backend import check_backend
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "ActiveRAM": "ram_tf.models",
+    "FineGrained": "ram_tf.models",
     "PHAM": "ram_tf.models",
     "RAM": "ram_tf.models",
     "Phase": "ram_tf.families",
@@ -20,6 +22,7 @@ _HOMES = {
     "objectives": None,
     "ops": None,
     "policies": None,
+    "presets": "ram_tf.experiment.preset",
 }
 __all__ = [*sorted(_HOMES), "__version__"]
 
@@ -31,6 +34,15 @@ def __getattr__(name):
     if _HOMES[name] is None:
         return importlib.import_module(f"ram_tf.{name}")
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def _read_preset(model_class, name):
+    """Hands on what `from_preset` of the models asks of a part above them."""
+    experiment = importlib.import_module("ram_tf.experiment.preset")
+    return experiment.read_preset(model_class, name)
+
+
+wiring.read_preset = _read_preset
 
 
 def __dir__():

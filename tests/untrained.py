@@ -34,6 +34,8 @@ def _active(config):
     _ram(config)
     config.family = "active_ram"
     config.model.error_head = {"shared": False}
+    terms = ("error_fit", "uncertainty", "intrinsic_belief", "early_classification")
+    config.phases.train.weights.update(dict.fromkeys(terms, 1.0))
 
 
 def _pham(config):

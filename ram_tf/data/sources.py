@@ -10,6 +10,7 @@ from ram_tf.data.dataset import Dataset, Split, choose_validation
 from ram_tf.data.folder import folder
 from ram_tf.data.omniglot import omniglot
 from ram_tf.data.photographs import Photographs
+from ram_tf.data.records import Form
 from ram_tf.data.synthetic import synthetic
 from ram_tf.data.tfds_source import load_tfds
 from ram_tf.data.transforms import (
@@ -330,6 +331,79 @@ def stanford_dogs(
     )
 
 
+def any_tfds(
+    datapath=None,
+    *,
+    validation_fraction=0.1,
+    seed=0,
+    tfds_name=None,
+    train_split="train",
+    validation_split=None,
+    test_split="test",
+    image_size=None,
+    channels=None,
+    augment=(),
+    max_gigabytes=8,
+):
+    """Reads any image classification data set of TensorFlow Datasets, by its name.
+
+    Args:
+        datapath: As for `mnist`.
+        validation_fraction: Float, share of the training images that validates, where
+            there is no `validation_split`.
+        seed: Integer, chooses the validation images.
+        tfds_name: String, its name in the library's catalogue, or that of a folder
+            prepared with a builder of your own; "name/configuration" where it has some.
+        train_split: String, split to train on: "train", "train+extra", "train[:80%]".
+        validation_split: String or `None`: drawn from the training images.
+        test_split: String, split to test on.
+        image_size: Integer, (height, width), or `None`: as they are, all of one size.
+            Images are cropped around the centre to the ratio, then resized.
+        channels: 3 for colour, 1 for grey, or `None`, as the data set has them.
+        augment: As for CIFAR-10, see `AUGMENTATIONS`.
+        max_gigabytes: Number, the most that the decoded images of a split may take.
+
+    Returns:
+        A `Dataset`.
+    """
+    if not tfds_name:
+        raise InputError(
+            "`data.tfds_name` is not set: expected a name of TensorFlow Datasets' "
+            "catalogue, as in --config.data.tfds_name=cifar10."
+        )
+    if channels not in (None, 1, 3):
+        raise InputError(f"`data.channels` must be 1 or 3. Received: {channels}.")
+    if image_size is not None:
+        image_size = size_pair(image_size, "image_size")
+    transforms = _augmentations(augment)
+    form = Form(image_size, channels, max_gigabytes)
+    splits = [train_split, *filter(None, [validation_split]), test_split]
+    arrays, class_names = load_tfds(tfds_name, datapath, splits, form)
+    for split, (images, labels) in arrays.items():
+        if isinstance(images, list):
+            raise InputError(
+                f"the images of {tfds_name} differ in size: set `data.image_size`."
+            )
+        if len(labels) and labels.min() < 0:
+            raise InputError(
+                f"{tfds_name} has images without a label in {split}: choose other "
+                "splits."
+            )
+    images, labels = arrays[train_split]
+    if validation_split:
+        train, validation = slice(None), Split(*arrays[validation_split])
+    else:
+        train, drawn = choose_validation(len(labels), validation_fraction, seed)
+        validation = Split(images[drawn], labels[drawn])
+    return Dataset(
+        name=tfds_name,
+        train=Split(images[train], labels[train], transforms),
+        validation=validation,
+        test=Split(*arrays[test_split]),
+        class_names=class_names,
+    )
+
+
 AUGMENTATIONS = {
     "crop": RandomResizedCrop,
     "flip": HorizontalFlip,
@@ -354,6 +428,7 @@ SOURCES = {
         colour_images, "svhn", "svhn_cropped", "train+extra", "test", augment=()
     ),
     "synthetic": synthetic,
+    "tfds": any_tfds,
     "translated_mnist": translated_mnist,
     "tinyimagenet": functools.partial(
         colour_images, "tinyimagenet", "tinyimagenet", "train", "val"

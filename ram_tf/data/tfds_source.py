@@ -13,19 +13,24 @@ import json
 import os
 import pathlib
 import re
-import stat
 import tempfile
 import threading
 import time
 import urllib.error
 import urllib.request
-import zipfile
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
+from ram_tf.data.cache import cache_folder, digest, state_of
+from ram_tf.data.records import (
+    AS_THEY_ARE,
+    check_splits,
+    damaged,
+    find_keys,
+    read_split,
+)
 from ram_tf.errors import InputError
 
 PROBE_SECONDS = 3.0
@@ -47,28 +52,23 @@ class _Originals(NamedTuple):
     content: str
 
 
-# What is read of a record.
-_FIELDS = {
-    "image": tf.io.FixedLenFeature((), tf.string),
-    "label": tf.io.FixedLenFeature((), tf.int64),
-}
-
-
-def load_tfds(name, datapath=None, splits=("train", "test")):
+def load_tfds(name, datapath=None, splits=("train", "test"), form=AS_THEY_ARE):
     """Reads a data set of TensorFlow Datasets into memory.
 
     1. A prepared folder in `datapath` is read as it is.
-    2. Original archives in `datapath` are checked and prepared, without any network:
-       into `datapath`, or into `~/.cache/ram_tf` where that is read-only.
+    2. Original archives in `datapath` are checked and prepared, without any network.
     3. Otherwise what is missing is downloaded.
 
-    Decoding takes some seconds for every 100,000 images, so the arrays are kept in
-    `~/.cache/ram_tf/decoded` for the next time; that folder may be removed at any time.
+    Nothing is ever written to `datapath`: what is prepared or downloaded goes to
+    `~/.cache/ram_tf`, and the decoded arrays, for the next time, to `decoded` in there.
 
     Args:
-        name: String, the library's name of the data set or a key of `BUILDERS`.
+        name: String, the library's name of the data set or a key of `BUILDERS`; of one
+            in several configurations, "name/configuration".
         datapath: Path or `None`, which means the library's own folder.
-        splits: Names of the splits to read; "train+extra" is both as one.
+        splits: Names of the splits to read; "train+extra" is both as one, "train[:80%]"
+            a part of one. No two may share images.
+        form: `Form` that images are brought to.
 
     Returns:
         A dictionary of (images `(n, h, w, C)` uint8, labels `(n,)` int64) by split,
@@ -80,7 +80,7 @@ def load_tfds(name, datapath=None, splits=("train", "test")):
         if not datapath.is_dir():
             raise InputError(
                 f"The datapath '{datapath}' is not a folder. Give the folder that "
-                f"holds {name}, or an empty one to download to."
+                f"holds {name}, or leave it out to download."
             )
     import tensorflow_datasets as tfds
 
@@ -88,24 +88,45 @@ def load_tfds(name, datapath=None, splits=("train", "test")):
     folder = folder or _prepare(name, datapath)
     try:
         builder = tfds.builder_from_directory(folder)
-        arrays = {split: _decoded(builder, split) for split in splits}
+        keys = find_keys(builder)
+        check_splits(builder, splits)
+        arrays = {split: read_split(builder, split, keys, form) for split in splits}
     except (KeyError, OSError, ValueError, tf.errors.OpError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(_damaged(folder, _first_line(error))) from error
-    return arrays, tuple(builder.info.features["label"].names)
+        raise InputError(damaged(folder, _first_line(error))) from error
+    return arrays, tuple(builder.info.features[keys.label].names)
 
 
 def _prepared_folder(name, root):
-    """Returns the newest prepared folder of `name` in `root`, or `None`."""
-    found = {}
-    for pattern in ("", "*/", f"{name}/*/"):
+    """Returns the newest prepared folder of `name` in `root`, or `None`.
+
+    Raises:
+        InputError: If there are several configurations and `name` does not say which.
+    """
+    data_set, _, configuration = name.partition("/")
+    found, there = {}, set()
+    for pattern in (
+        "",
+        "*/",
+        f"{data_set}/*/",
+        f"{data_set}/{configuration or '*'}/*/",
+    ):
         for path in root.glob(pattern + "dataset_info.json"):
             folder = path.parent.resolve()
             version = re.fullmatch(r"(\d+)\.(\d+)\.(\d+)", folder.name)
             with contextlib.suppress(ValueError, AttributeError):
-                if version and json.loads(path.read_text()).get("name") == name:
+                info = json.loads(path.read_text())
+                own = info.get("configName", "")
+                is_it = info.get("name") == data_set and configuration in ("", own)
+                if version and is_it:
                     found[tuple(map(int, version.groups()))] = folder
+                    there.add(own)
+    if len(there) > 1:
+        raise InputError(
+            f"'{root}' holds {data_set} in several configurations: name one of "
+            f"{', '.join(f'{data_set}/{own}' for own in sorted(there))}."
+        )
     return found[max(found)] if found else None
 
 
@@ -126,10 +147,16 @@ def _prepare(name, datapath):
     )
     try:
         target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{name} cannot be prepared in '{target}' ({_first_line(error)}): set "
+            "XDG_CACHE_HOME to a folder that can be written to."
+        ) from error
+    try:
         builder = make_builder(data_dir=target)
         if os.path.lexists(builder.data_dir):
             # The library would take it for prepared.
-            raise InputError(_damaged(builder.data_dir, "no dataset_info.json"))
+            raise InputError(damaged(builder.data_dir, "no dataset_info.json"))
         # Extracted files go to a folder of their own: the cache is by file name.
         with (
             tempfile.TemporaryDirectory(
@@ -173,26 +200,30 @@ def _originals(name, datapath):
             make_builder=functools.partial(builder_class, source=source),
             archives={builder_class.URL: builder_class.filename()},
             missing=[] if source else [builder_class.URL],
-            content=_state(source) if source else builder_class.URL,
+            content=state_of(source) if source else builder_class.URL,
         )
-    builder_class = tfds.builder_cls(name)
+    data_set, _, configuration = name.partition("/")
+    try:
+        builder_class = tfds.builder_cls(data_set)
+    except (ImportError, ValueError) as error:
+        raise InputError(
+            f"there is no data set {data_set!r} that TensorFlow Datasets can make or "
+            "that is prepared there: expected a name of its catalogue, as in 'cifar10'."
+        ) from error
+    known = [each.name for each in builder_class.BUILDER_CONFIGS]
+    if configuration not in (known or [""]):
+        expected = ", ".join(f"{data_set}/{each}" for each in known) or data_set
+        raise InputError(f"there is no data set {name!r}: expected {expected}.")
     registered = {
         url: (info.filename or url.rsplit("/", 1)[-1], int(info.size), info.checksum)
         for url, info in (builder_class.url_infos or {}).items()
     }
     return _Originals(
-        make_builder=builder_class,
+        make_builder=functools.partial(builder_class, config=configuration or None),
         archives={url: filename for url, (filename, _, _) in registered.items()},
         missing=_missing_archives(registered, datapath),
         content=repr(sorted(registered.items())),
     )
-
-
-def _state(source):
-    """Returns a string that changes when a file, or the top of a tree, does."""
-    paths = [source, *sorted(source.iterdir())] if source.is_dir() else [source]
-    stats = {os.fspath(path.resolve()): path.stat() for path in paths if path.exists()}
-    return repr([(path, s.st_size, s.st_mtime_ns) for path, s in stats.items()])
 
 
 def _missing_archives(registered, datapath):
@@ -238,21 +269,8 @@ def _target(name, content, datapath):
 
         default = os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR
         return pathlib.Path(default).expanduser()
-    # The superuser may write everywhere, but a folder marked read-only is meant so.
-    writable = datapath.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)
-    if writable and os.access(datapath, os.W_OK):
-        return datapath
     # By content: one name of a data set may stand for other archives another day.
-    return _cache() / name / _digest(content)
-
-
-def _cache():
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return pathlib.Path(cache).expanduser() / "ram_tf"
-
-
-def _digest(content):
-    return hashlib.sha256(content.encode()).hexdigest()[:12]
+    return cache_folder() / name.partition("/")[0] / digest(content)
 
 
 def _check_reachable(name, archives, missing, datapath):
@@ -305,116 +323,6 @@ def _quiet(progress_bar):
             yield
     finally:
         tfds.display_progress_bar(True)
-
-
-def _decoded(builder, split):
-    """Returns what `_read_split` does, from the cache if nothing has changed since."""
-    if None in builder.info.features["image"].shape:
-        return _read_photographs(builder, split)
-    state = _digest(_state(pathlib.Path(builder.data_dir)))
-    path = _cache() / "decoded" / f"{builder.name}-{split}-{state}.npz"
-    # A file that is not there, or not whole, is no reason to stop.
-    damaged = OSError, ValueError, KeyError, zipfile.BadZipFile
-    with contextlib.suppress(*damaged), np.load(path) as arrays:
-        return arrays["images"], arrays["labels"]
-    images, labels = _read_split(builder, split)
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as aside:
-            np.savez(pathlib.Path(aside, path.name), images=images, labels=labels)
-            pathlib.Path(aside, path.name).replace(path)
-    return images, labels
-
-
-def _read_split(builder, split):
-    """Reads the images and labels of one split, or of several, "train+extra".
-
-    Whole blocks of records are parsed at once, which is several times faster than
-    `as_dataset`, one record at a time.
-    """
-    shape = builder.info.features["image"].shape
-    decode_image, blocks = _decoder(builder), _records(builder, split).batch(1000)
-
-    def decode(records):
-        examples = tf.io.parse_example(records, _FIELDS)
-        images = tf.map_fn(
-            decode_image,
-            examples["image"],
-            fn_output_signature=tf.TensorSpec(shape, tf.uint8),
-        )
-        return images, examples["label"]
-
-    blocks = blocks.map(decode, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
-    num_examples = _num_examples(builder, split)
-    images = np.empty((num_examples, *shape), np.uint8)
-    labels = np.empty(num_examples, np.int64)
-    count = 0
-    for some_images, some_labels in blocks.as_numpy_iterator():
-        end = count + len(some_labels)
-        if end <= len(labels):
-            images[count:end], labels[count:end] = some_images, some_labels
-        count = end
-    _check_count(builder, split, count)
-    return images, labels
-
-
-def _read_photographs(builder, split):
-    """Reads a split whose images have different sizes."""
-    decode_image = _decoder(builder)
-
-    def decode(record):
-        example = tf.io.parse_single_example(record, _FIELDS)
-        return decode_image(example["image"]), example["label"]
-
-    records = _records(builder, split)
-    records = records.map(decode, num_parallel_calls=tf.data.AUTOTUNE).prefetch(100)
-    images, labels = [], []
-    for image, label in records.as_numpy_iterator():
-        images.append(image)
-        labels.append(label)
-    _check_count(builder, split, len(labels))
-    return images, np.array(labels, np.int64)
-
-
-def _decoder(builder):
-    """Returns the function that decodes an image as all other readers do."""
-    feature = builder.info.features["image"]
-    decode_image = tf.io.decode_png  # or JPEG, GIF, BMP
-    if feature.encoding_format == "jpeg":
-        # The other method, faster once, differs from what all other readers give.
-        decode_image = functools.partial(
-            tf.io.decode_jpeg, dct_method="INTEGER_ACCURATE"
-        )
-    return functools.partial(decode_image, channels=feature.shape[-1])
-
-
-def _records(builder, split):
-    """Returns the records of a split, or of several, "train+extra"."""
-    if builder.info.file_format.value != "tfrecord":
-        raise InputError(
-            f"'{builder.data_dir}' holds {builder.info.file_format.value} files, "
-            "expected tfrecord. Prepare it with file_format='tfrecord'."
-        )
-    infos = [builder.info.splits[part] for part in split.split("+")]
-    files = [os.fspath(path) for info in infos for path in info.filepaths]
-    return tf.data.TFRecordDataset(files, buffer_size=8 << 20)
-
-
-def _num_examples(builder, split):
-    return sum(builder.info.splits[part].num_examples for part in split.split("+"))
-
-
-def _check_count(builder, split, count):
-    if count != _num_examples(builder, split):
-        reason = f"{count} records in {split}, expected {_num_examples(builder, split)}"
-        raise InputError(_damaged(builder.data_dir, reason))
-
-
-def _damaged(folder, reason):
-    return (
-        f"'{folder}' is not a complete prepared data set ({reason}). "
-        "Remove it, so that it is prepared anew."
-    )
 
 
 def _first_line(error):

@@ -13,6 +13,7 @@ from ram_tf.experiment.check import check, check_monitor
 from ram_tf.experiment.config import last_phase, phase_config, prefer, vary
 from ram_tf.experiment.environment import describe_environment
 from ram_tf.experiment.monitor import PolicyMonitor
+from ram_tf.experiment.preset import Preset, model_class, presets, read_preset
 from ram_tf.experiment.restore import Trained, load_data_for, read_image, restore
 from ram_tf.experiment.runner import run
 from ram_tf.experiment.workdir import (
@@ -25,6 +26,7 @@ from ram_tf.experiment.workdir import (
 
 __all__ = [
     "PolicyMonitor",
+    "Preset",
     "Trained",
     "build_network",
     "build_policies",
@@ -37,12 +39,15 @@ __all__ = [
     "last_phase",
     "load_data",
     "load_data_for",
+    "model_class",
     "phase_config",
     "phase_folder",
     "pick_policies",
     "prefer",
+    "presets",
     "read_dataset",
     "read_image",
+    "read_preset",
     "read_run",
     "restore",
     "run",

@@ -7,13 +7,14 @@ from keras import ops
 
 from ram_tf import random
 from ram_tf.errors import InputError
+from ram_tf.models.from_preset import FromPreset
 from ram_tf.models.rollout import rollout
 from ram_tf.models.stop_rules import check_number
 from ram_tf.ops import patch_starts
 from ram_tf.pixels import check_pixels
 
 
-class AttentionModel(keras.Model):
+class AttentionModel(FromPreset, keras.Model):
     """What a family provides, so that one loop can run them all.
 
     A subclass says how to sense, encode, integrate and read; where to look is a policy

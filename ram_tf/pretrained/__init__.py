@@ -38,6 +38,25 @@ def locate(workdir):
     return _HERE / name
 
 
+def family(name):
+    """The name of a packaged model's family."""
+    return json.loads((_HERE / name / "config.json").read_text())["family"]
+
+
+def card(name):
+    """What is known of a packaged model: the content of its `card.json`.
+
+    Returns:
+        Dictionary with `description`, `config`, `glimpses`, `parameters`, the
+        `command` and `commit` that measured it, `num_examples`, and `scores`, by what
+        was measured: `{"accuracy", "standard_error"}` in %, the error `None` where it
+        is not known. `classify` looks as in `mean_policy`, or in `gain`. Nothing of a
+        model that was packaged a moment ago: `tools/make_tables.py` writes the cards.
+    """
+    path = _HERE / name / "card.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
 def package(workdir, name, root=_HERE, half=False):
     """Keeps the best weights of a run, with what is needed to use them.
 

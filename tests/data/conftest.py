@@ -1,5 +1,6 @@
 """Tiny archives in place of the registered ones, without a network or the caches."""
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -75,6 +76,22 @@ def serve(monkeypatch):
     for server in running:
         server.shutdown()
         server.server_close()
+
+
+def listing(folder):
+    """Every path below a folder, itself too, with its size and when it changed."""
+    return {
+        path: (path.stat().st_size, path.stat().st_mtime_ns)
+        for path in (folder, *folder.rglob("*"))
+    }
+
+
+@contextlib.contextmanager
+def untouched(folder):
+    """Fails when anything in a folder was written, made or removed meanwhile."""
+    before = listing(folder)
+    yield
+    assert listing(folder) == before
 
 
 def multiset(images, labels):

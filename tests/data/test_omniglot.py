@@ -7,6 +7,7 @@ import pytest
 
 from ram_tf.data import load
 from ram_tf.errors import InputError
+from tests.data.conftest import untouched
 from tests.omniglot import ALPHABETS, write_omniglot
 
 
@@ -24,7 +25,8 @@ def drawings_of(split):
 
 
 def test_alphabets_are_known_shown_or_never_seen(archives):
-    data = load("omniglot", archives, known_share=0.4)
+    with untouched(archives):
+        data = load("omniglot", archives, known_share=0.4)
     assert data.image_shape == (105, 105, 1)
     assert data.class_names[-1] == "unknown" and data.unknown_class == 2
     total = len(data.train) + len(data.validation) + len(data.test)

@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 from ram_tf.data import load
 from ram_tf.data.transforms import ColorJitter, HorizontalFlip, RandomResizedCrop
 from ram_tf.errors import InputError
-from tests.data.conftest import multiset, register
+from tests.data.conftest import multiset, register, untouched
 
 CIFAR = "https://www.cs.toronto.edu/~kriz/"
 SVHN = "http://ufldl.stanford.edu/housenumbers/"
@@ -112,7 +112,8 @@ def archives(tmp_path, cache, offline, monkeypatch):
 @pytest.mark.parametrize("name", SETS)
 def test_archives(archives, name):
     folder, expected = archives(name)
-    data = load(name, folder, validation_fraction=0.2)
+    with untouched(folder):
+        data = load(name, folder, validation_fraction=0.2)
     assert data.name == name and data.image_shape == (32, 32, 3)
     assert data.class_names == tuple(SETS[name][-1])
     images = np.concatenate([data.train.images, data.validation.images])

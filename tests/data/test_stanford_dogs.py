@@ -11,7 +11,7 @@ from scipy.io import savemat
 
 from ram_tf.data import load
 from ram_tf.data.tfds_source import load_tfds
-from tests.data.conftest import register
+from tests.data.conftest import register, untouched
 
 BREEDS = [f"n{k:08d}-Breed_{k}" for k in range(120)]
 SIZES = [(30, 44), (52, 40), (36, 36)]
@@ -33,9 +33,11 @@ def name_of(breed, number):
 @pytest.fixture
 def archives(tmp_path, cache, offline, monkeypatch):
     """Two photographs of each of four breeds; all 120 have a place in the lists."""
+    folder = tmp_path / "archives"
+    folder.mkdir()
     rng = np.random.default_rng(0)
     there = [(breed, number) for breed in (3, 50, 7, 119) for number in (0, 1)]
-    with tarfile.open(tmp_path / "images.tar", "w") as archive:
+    with tarfile.open(folder / "images.tar", "w") as archive:
         for i, (breed, number) in enumerate(there):
             smooth = rng.integers(0, 256, (3, 4, 3), np.uint8)
             size = SIZES[i % 3]
@@ -44,23 +46,24 @@ def archives(tmp_path, cache, offline, monkeypatch):
             photograph.save(content, "JPEG", quality=95)
             name = f"Images/{name_of(breed, number)}.jpg"
             add(archive, name, content.getvalue())
-    with tarfile.open(tmp_path / "annotation.tar", "w") as archive:
+    with tarfile.open(folder / "annotation.tar", "w") as archive:
         for breed, number in there:
             name = f"Annotation/{name_of(breed, number)}"
             add(archive, name, ANNOTATION.encode())
-    with tarfile.open(tmp_path / "lists.tar", "w") as archive:
+    with tarfile.open(folder / "lists.tar", "w") as archive:
         for split, number in (("train", 0), ("test", 1)):
             names = np.array([f"{name_of(b, number)}.jpg" for b in range(120)], object)
             content = io.BytesIO()
             savemat(content, {"file_list": names[:, None]})
             add(archive, f"{split}_list.mat", content.getvalue())
     builder = tfds.builder_cls("stanford_dogs")
-    register(monkeypatch, builder, tmp_path, "http://vision.stanford.edu/")
-    return tmp_path
+    register(monkeypatch, builder, folder, "http://vision.stanford.edu/")
+    return folder
 
 
 def test_archives_of_photographs_are_read_offline(archives):
-    arrays, class_names = load_tfds("stanford_dogs", archives)
+    with untouched(archives):
+        arrays, class_names = load_tfds("stanford_dogs", archives)
     assert class_names == tuple(breed.lower() for breed in BREEDS)
     for split in ("train", "test"):
         photographs, labels = arrays[split]

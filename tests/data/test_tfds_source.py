@@ -13,7 +13,7 @@ import pytest
 from ram_tf.data import load
 from ram_tf.data.tfds_source import load_tfds
 from ram_tf.errors import InputError
-from tests.data.conftest import multiset, prepared_folders, register
+from tests.data.conftest import multiset, prepared_folders, register, untouched
 
 NUM_TRAIN, NUM_TEST = 30, 10
 COUNTS = {"train": NUM_TRAIN, "t10k": NUM_TEST}
@@ -65,25 +65,31 @@ def check_tiny(datapath, seed=0, name="mnist"):
     assert multiset(*arrays["test"]) == multiset(*expected["t10k"])
 
 
-def test_archives_are_prepared_once_without_a_network(tiny, offline, capsys):
-    check_tiny(tiny)
+def prepared(cache):
+    """The only prepared folder in the cache."""
+    (folder,) = prepared_folders(cache)
+    return pathlib.Path(folder)
+
+
+def test_archives_are_prepared_once_without_a_network(tiny, offline, cache, capsys):
+    with untouched(tiny):
+        check_tiny(tiny)
     out, err = capsys.readouterr()
     assert out.startswith(f"preparing mnist from {tiny}") and out.count("\n") == 1
     assert "examples" not in err  # no progress bars
-    check_tiny(tiny)
+    with untouched(tiny):
+        check_tiny(tiny)
     assert capsys.readouterr().out == ""
-    left = {path.name for path in tiny.iterdir() if not path.name.endswith(".gz")}
-    assert left == {"mnist"}  # nothing but the prepared folder
+    assert prepared(cache).is_relative_to(cache / "ram_tf" / "mnist")
 
 
 @pytest.mark.parametrize("inside", ["", "mnist", "mnist/3.0.1"])
-def test_prepared_folder_is_read_as_it_is(tiny, offline, tmp_path, inside):
+def test_prepared_folder_is_read_as_it_is(tiny, offline, cache, tmp_path, inside):
     load_tfds("mnist", tiny)
     elsewhere = tmp_path / "elsewhere"
-    shutil.copytree(tiny / "mnist", elsewhere / "mnist")
-    before = {p: p.stat().st_mtime_ns for p in elsewhere.rglob("*")}
-    check_tiny(elsewhere / inside)
-    assert {p: p.stat().st_mtime_ns for p in elsewhere.rglob("*")} == before
+    shutil.copytree(prepared(cache), elsewhere / "mnist" / "3.0.1")
+    with untouched(elsewhere):
+        check_tiny(elsewhere / inside)
 
 
 def test_load_splits_off_validation_and_translates(tiny, offline):
@@ -100,11 +106,10 @@ def test_load_splits_off_validation_and_translates(tiny, offline):
 
 def test_read_only_datapath_is_prepared_in_the_cache(tiny, offline, cache):
     tiny.chmod(0o555)
-    before = sorted(tiny.rglob("*"))
     try:
-        check_tiny(tiny)
-        check_tiny(tiny)
-        assert sorted(tiny.rglob("*")) == before
+        with untouched(tiny):
+            check_tiny(tiny)
+            check_tiny(tiny)
     finally:
         tiny.chmod(0o755)
     assert list((cache / "ram_tf" / "mnist").rglob("dataset_info.json"))
@@ -117,20 +122,14 @@ def test_other_archives_of_the_same_names_are_not_mixed_up(
 
     fashion = write_archives(tmp_path / "fashion", seed=1)
     register(monkeypatch, mnist.FashionMNIST, fashion, mnist.FashionMNIST.URL)
-    for folder in (tiny, fashion):
-        folder.chmod(0o555)  # so both go to the cache
-    try:
-        check_tiny(tiny)
-        check_tiny(fashion, seed=1, name="fashion_mnist")
-        check_tiny(tiny)
-        with pytest.raises(InputError, match="'.*fashion/.*-ubyte.gz' is"):
-            load_tfds("mnist", fashion)
-        # The same name, other registered archives: prepared anew.
-        register(monkeypatch, mnist.MNIST, fashion, mnist.MNIST.URL)
-        check_tiny(fashion, seed=1)
-    finally:
-        for folder in (tiny, fashion):
-            folder.chmod(0o755)
+    check_tiny(tiny)
+    check_tiny(fashion, seed=1, name="fashion_mnist")
+    check_tiny(tiny)
+    with pytest.raises(InputError, match="'.*fashion/.*-ubyte.gz' is"):
+        load_tfds("mnist", fashion)
+    # The same name, other registered archives: prepared anew.
+    register(monkeypatch, mnist.MNIST, fashion, mnist.MNIST.URL)
+    check_tiny(fashion, seed=1)
 
 
 def error_of(datapath, name="mnist"):
@@ -219,8 +218,10 @@ def test_what_is_missing_is_downloaded(server, tiny, tmp_path):
         "t10k-labels-idx1-ubyte.gz",
     }
     requests = len(server)
-    check_tiny(datapath)
+    with untouched(datapath):
+        check_tiny(datapath)
     assert len(server) == requests
+    assert [path.name for path in datapath.iterdir()] == ["train-images-idx3-ubyte.gz"]
 
 
 def test_download_to_the_default_folder(server, tmp_path):
@@ -256,19 +257,19 @@ def test_interrupted_preparation_leaves_nothing_prepared(
     check_tiny(tiny)
 
 
-def test_folder_of_a_killed_preparation_is_not_taken_for_prepared(tiny, offline):
+def test_folder_of_a_killed_preparation_is_not_taken_for_prepared(tiny, offline, cache):
     load_tfds("mnist", tiny)
-    prepared = tiny / "mnist" / "3.0.1"
-    prepared.rename(tiny / "mnist" / "incomplete.ABCDEF_3.0.1")
+    folder = prepared(cache)
+    folder.rename(folder.with_name("incomplete.ABCDEF_3.0.1"))
     check_tiny(tiny)
-    assert prepared.is_dir()
-    (prepared / "dataset_info.json").unlink()
-    assert f"'{prepared}' is not a complete prepared data set" in error_of(tiny)
+    assert folder.is_dir()
+    (folder / "dataset_info.json").unlink()
+    assert f"'{folder}' is not a complete prepared data set" in error_of(tiny)
 
 
-def test_damaged_prepared_folder(tiny, offline):
+def test_damaged_prepared_folder(tiny, offline, cache):
     load_tfds("mnist", tiny)
-    records = next(tiny.rglob("mnist-train.tfrecord*"))
+    records = next(cache.rglob("mnist-train.tfrecord*"))
     content = records.read_bytes()
     for damaged in (content[:-7], content[: len(content) // 2], b""):
         records.write_bytes(damaged)
@@ -282,10 +283,13 @@ def test_damaged_prepared_folder(tiny, offline):
     assert "not a complete prepared data set" in error_of(tiny)
 
 
-def test_prepared_folder_of_another_data_set_is_left_alone(tiny, offline, tmp_path):
+def test_prepared_folder_of_another_data_set_is_left_alone(
+    tiny, offline, cache, tmp_path
+):
     load_tfds("mnist", tiny)
     other = tmp_path / "other"
-    shutil.copytree(tiny / "mnist", other / "mnist")
+    (other / "mnist").mkdir(parents=True)
+    prepared(cache).rename(other / "mnist" / "3.0.1")
     path = other / "mnist" / "3.0.1" / "dataset_info.json"
     info = json.loads(path.read_text())
     path.write_text(json.dumps({**info, "name": "kmnist"}))
@@ -319,19 +323,22 @@ def test_decoded_images_are_kept(tiny, offline, cache, monkeypatch):
     assert sorted((cache / "ram_tf" / "decoded").iterdir()) == kept
 
 
-def test_cache_that_cannot_be_written_does_no_harm(tiny, offline, cache):
+def test_cache_that_cannot_be_written_does_no_harm_to_what_is_prepared(
+    tiny, offline, cache, tmp_path
+):
+    load_tfds("mnist", tiny)
+    shutil.copytree(prepared(cache), tmp_path / "data" / "mnist" / "3.0.1")
+    shutil.rmtree(cache)
     cache.write_text("not a folder")
-    check_tiny(tiny)
+    check_tiny(tmp_path / "data")
+    assert "set XDG_CACHE_HOME to a folder that can be written to" in error_of(tiny)
 
 
 @pytest.mark.slow
 def test_real_mnist_from_its_archives(real_data, cache, offline):
     source = real_data("mnist")
-    before = {path: path.stat().st_mtime_ns for path in source.rglob("*")}
-    arrays, class_names = load_tfds("mnist", source)
-    writable = pathlib.Path(source).stat().st_mode & 0o222
-    if not writable:
-        assert {p: p.stat().st_mtime_ns for p in source.rglob("*")} == before
+    with untouched(pathlib.Path(source)):
+        arrays, class_names = load_tfds("mnist", source)
     assert class_names == tuple("0123456789")
     for split, prefix in (("train", "train"), ("test", "t10k")):
         raw = gzip.decompress((source / f"{prefix}-images-idx3-ubyte.gz").read_bytes())
