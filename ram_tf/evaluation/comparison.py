@@ -35,7 +35,7 @@ def compare_policies(
         batches: `tf.data.Dataset` of `(images, labels, weights)`.
         num_glimpses: Int.
         groups: Integer array, of which original picture each example is, or `None` if
-            each is of another one; see `metrics.standard_error`.
+            each is of another one; see `statistics.standard_error`.
         mc_samples: Int. Copies averaged; what draws nothing is run once.
         seeds: Int, number of evaluation seeds.
         stop_epsilons: Sequence of floats. Where something says when to stop, what

@@ -30,7 +30,7 @@ class Evaluator:
         unknown_class: Int or `None`. The class of an open set that stands for all
             others, whose accuracy is told apart.
         perturb: Function `(images, examples) -> images` or `None`, applied to each
-            batch; `examples` are positions in the set, see `ram_tf.perturbations`.
+            batch; `examples` are positions in the set, see `evaluation.perturbations`.
         xla: Boolean. Compile all of it with XLA, else only what cuts glimpses.
     """
 
@@ -67,7 +67,7 @@ class Evaluator:
             Dictionary: `accuracy`, `nll` (nats) and `calibration_error`, lists over
             glimpses, of the averaged prediction; `normalized_area` under its accuracy;
             `accuracy_one_sample`, the mean over the copies of their own accuracy;
-            `statistics` of `metrics.policy_statistics`; `correct`, booleans `(examples,
+            `statistics` of `movement.policy_statistics`; `correct`, booleans `(examples,
             glimpses)`; and `num_examples`. Of a policy that predicts what it gains,
             also `predicted_gain` and `realised_gain` of each look after the first, in
             nats, means over the copies of their own, and their rank correlation between
@@ -93,7 +93,7 @@ class Evaluator:
         Returns:
             Dictionary: name -> array `(examples, ...)` in the order of the set, whose
             mean is the measure of that name, beside what others are made of; and
-            `metrics.policy_statistics` of the first images.
+            `movement.policy_statistics` of the first images.
         """
         parts, locations, first = [], [], 0
         for index, (images, labels, weights) in enumerate(batches):

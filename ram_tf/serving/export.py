@@ -32,7 +32,7 @@ def export(
     Args:
         workdir: Folder of a run.
         output: Folder of the model, `models/NAME`; the version is a folder inside.
-        checkpoint: See `trained.restore`.
+        checkpoint: See `experiment.restore`.
         mc_samples: Int or `None`. Sampled sequences of glimpses that are averaged;
             `None` for one of the policy that the family shows.
         stop: Number, `NAME:NUMBER` or `None`. When looking stops, for

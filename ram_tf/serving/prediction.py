@@ -57,7 +57,7 @@ def predict(
         batch_size: Int, images at a time.
         xla: Boolean. Compile with XLA: some seconds, which many files win back. What a
             policy draws is other numbers then.
-        checkpoint: See `trained.restore`.
+        checkpoint: See `experiment.restore`.
         report: Function of one line of text.
 
     Raises:

@@ -145,7 +145,7 @@ def load(connect, paths, seconds, num_clients, report=print):
 
 
 def _recording(images, steps, boxes):
-    """What `visualization` draws, from the answers of the step service."""
+    """What `pictures` draws, from the answers of the step service."""
     gathered = {
         "images": images,
         "locations": np.stack([each["looked_at"] for each in steps])[None],

@@ -65,7 +65,7 @@ def search(
         tuner: Name of an oracle, a key of `ORACLES`.
         max_trials: Int.
         objective: Name of a log of an epoch, whose best value counts: the highest or
-            the lowest, see `metrics.monitor_mode`.
+            the lowest, see `monitors.monitor_mode`.
         phase: Name of the phase to search for, or `None`: the family's only one. One
             that starts from another's weights needs `train.pretrain_checkpoint`.
         seed: Int, of the search.

@@ -175,7 +175,7 @@ class Checkpointing(keras.callbacks.Callback):
         folder: The `checkpoints` folder.
         every_steps: Int. `last` is written every so many steps and after each epoch.
         steps_per_epoch: Int.
-        monitor: Name of the epoch log that decides `best`, see `metrics.monitor_mode`.
+        monitor: Name of the epoch log that decides `best`, see `monitors.monitor_mode`.
             Any finite value is better than one that is not.
         replayed: Callbacks that are shown the history on resume.
         writes: Boolean. Whether it saves, or leaves that to another worker.
