@@ -1,4 +1,4 @@
 """Around an exported model: its files, its decoder, its check, and a client.
 
-`ram_tf.export` writes the model itself.
+`serving.export` writes the model itself.
 """
