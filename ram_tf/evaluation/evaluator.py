@@ -68,12 +68,13 @@ class Evaluator:
             glimpses, of the averaged prediction; `normalized_area` under its accuracy;
             `accuracy_one_sample`, the mean over the copies of their own accuracy;
             `statistics` of `movement.policy_statistics`; `correct`, booleans
-            `(examples, glimpses)`; and `num_examples`. Of a policy that predicts what it gains,
-            also `predicted_gain` and `realised_gain` of each look after the first, in
-            nats, means over the copies of their own, and their rank correlation between
-            images, `gain_rank_correlation`. With an unknown class, `accuracy_known` and
-            `accuracy_unknown` as well. With `stop_epsilons`, where something says when
-            to stop, `stopping`: a list of `{"epsilon", "glimpses", "accuracy"}`.
+            `(examples, glimpses)`; and `num_examples`. Of a policy that predicts what
+            it gains, also `predicted_gain` and `realised_gain` of each look after the
+            first, in nats, means over the copies of their own, and their rank
+            correlation between images, `gain_rank_correlation`. With an unknown class,
+            `accuracy_known` and `accuracy_unknown` as well. With `stop_epsilons`, where
+            something says when to stop, `stopping`: a list of `{"epsilon", "glimpses",
+            "accuracy"}`.
         """
         examples, statistics = self.by_example(batches, seed)
         return {
