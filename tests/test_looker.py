@@ -8,6 +8,7 @@ from keras import ops
 
 from ram_tf import models, policies, random
 from ram_tf.errors import InputError
+from ram_tf.families import FAMILIES
 from tests.comparisons import assert_close
 from tests.contracts import small_fine_grained, small_pham, small_ram
 
@@ -60,6 +61,20 @@ def test_a_policy_looks_through_the_networks_that_have_what_it_needs(
         models.Looker(networks[name], policy, 2)
     line = str(refusal.value)
     assert type(networks[name]).__name__ in line and "has no " in line
+
+
+def test_every_family_is_here():
+    assert MAKERS.keys() == OWN.keys() == FAMILIES.keys()
+
+
+def test_a_plan_of_too_few_places_is_refused(networks):
+    class Short(policies.Policy):
+        def plan(self, network, context, state, num_glimpses, seed):
+            return ops.zeros((3, 2, 2))
+
+    looker = models.Looker(networks["ram"], Short(), 4, xla=False, xla_sense=False)
+    with pytest.raises(ValueError, match="Short planned 2 places for 4 glimpses"):
+        looker.look(looker.prepare(IMAGES), random.make_seed(0))
 
 
 def test_a_refusal_names_what_is_missing(networks):

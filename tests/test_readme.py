@@ -2,6 +2,8 @@
 
 import json
 import re
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -32,6 +34,22 @@ def run(page):
     assert blocks
     for block in blocks:
         exec(block, names)
+    return names
+
+
+def run_files(page, monkeypatch):
+    """Runs the blocks of a page, each a file by itself; returns the names of all."""
+    names = {}
+    for block in code_of(page):
+        file = re.match(r"# (\S+)\.py\n", block)[1].replace("/", ".")
+        module = types.ModuleType(file)
+        exec(compile(block, file, "exec"), vars(module))
+        monkeypatch.setitem(sys.modules, file, module)
+        names |= vars(module)
+        if file.startswith("ram_tf"):
+            assert module.__doc__ or file.startswith("ram_tf.models")
+        else:
+            assert "Command: python train.py" in module.__doc__
     return names
 
 
@@ -92,7 +110,7 @@ def test_the_example_policies_look(capsys):
 @pytest.mark.slow
 def test_the_example_family_trains(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "configs"))
-    names = run("docs/add_family.md")
+    names = run_files("docs/add_family.md", monkeypatch)
     monkeypatch.setitem(FAMILIES, "mean_of_glimpses", names["FAMILY"])
     config = names["get_config"]()
     config.data.canvas = (24, 24)  # Digits that all lie at one place.

@@ -331,6 +331,7 @@ def stanford_dogs(
     )
 
 
+# The keys of `data`, by name.
 def any_tfds(
     datapath=None,
     *,

@@ -7,7 +7,8 @@ from typing import Any
 
 from ram_tf import pretrained
 from ram_tf.errors import InputError
-from ram_tf.experiment.config import configured, last_phase, plain
+from ram_tf.experiment.build import make_policy
+from ram_tf.experiment.config import configured, last_phase
 from ram_tf.experiment.restore import restore, run_folder
 from ram_tf.families import Phase, find_family
 from ram_tf.models import AttentionModel
@@ -71,11 +72,6 @@ def read_preset(wanted, name):
             f"{name} is a model of another class: use {own.__name__}.from_preset, not "
             f"{wanted.__name__}.from_preset."
         )
-    options = {
-        # A list is what JSON makes of a tuple.
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in plain(config.policy).items()
-    }
     phase = last_phase(config)
     network.preset = Preset(
         name=str(name).removeprefix(pretrained.PREFIX),
@@ -84,7 +80,7 @@ def read_preset(wanted, name):
         class_names=trained.class_names,
         image_shape=trained.image_shape,
         phase=configured(phase, config),
-        training_policy=phase.policy(**options),
+        training_policy=make_policy(phase.policy, config),
     )
     return network
 

@@ -103,6 +103,11 @@ def first_choice(network, policy, context, state, num_glimpses, seed, training=F
     """The `Choice` of the first glimpse, and the plan of all places or `None`."""
     plan = policy.plan(network, context, state, num_glimpses, seed)
     if plan is not None:
+        if plan.shape[1] not in (1, num_glimpses):
+            raise ValueError(
+                f"{type(policy).__name__} planned {plan.shape[1]} places for "
+                f"{num_glimpses} glimpses: `plan` gives one for each, or one for all."
+            )
         return Choice(plan[:, 0]), plan
     start = policy.start(network, context, state, seed=seed, training=training)
     return start, None

@@ -49,7 +49,6 @@ class Trainer(keras.Model):
         self.network = network
         self.attention = phase.view(network)
         self.phase = phase
-        self.policy = policy
         self.num_glimpses = num_glimpses
         self.mc_samples = mc_samples
         self.eval_samples = eval_samples
@@ -62,8 +61,7 @@ class Trainer(keras.Model):
                 part.trainable = False
         names = ("loss", "accuracy", *phase.weights)
         self.trackers = {name: keras.metrics.Mean(name) for name in names}
-        self._training = self.make_looker(policy, mc_samples)
-        self._testing = self.make_looker(policy, eval_samples)
+        self.policy = policy
         self._compiled_gradients = self._gradients
         self._compiled_rollout = self._test_rollout
         if xla:
@@ -80,8 +78,17 @@ class Trainer(keras.Model):
         )
         self.built = True
 
-    def make_looker(self, policy, copies):
-        """Returns a `Looker` for what of the network looks, by any policy."""
+    @property
+    def policy(self):
+        """Where to look; it may be set before the first step."""
+        return self._training.policy
+
+    @policy.setter
+    def policy(self, policy):
+        self._training = self._make_looker(policy, self.mc_samples)
+        self._testing = self._make_looker(policy, self.eval_samples)
+
+    def _make_looker(self, policy, copies):
         return Looker(
             self.attention,
             policy,
