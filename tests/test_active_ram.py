@@ -169,6 +169,7 @@ def test_an_image_stops_alike_in_any_batch(policy):
         assert_close(split, values)
 
 
+@pytest.mark.slow
 def test_noise_of_the_sensor_is_that_of_the_whole_rollout():
     network = make_network(padding="normal")
     policy = policies.GaussianPolicy(sample=False)
@@ -180,6 +181,7 @@ def test_noise_of_the_sensor_is_that_of_the_whole_rollout():
     assert_close(found["probabilities"], last)
 
 
+@pytest.mark.slow
 def test_compiled_by_xla_it_stops_at_the_same_glimpses():
     network = make_decided_network()
     policy = policies.GaussianPolicy(sample=False)
@@ -194,6 +196,7 @@ def test_compiled_by_xla_it_stops_at_the_same_glimpses():
         assert_close(compiled[name], values, 1e-4)
 
 
+@pytest.mark.slow
 def test_compiled_by_xla_a_sampled_path_does_not_depend_on_the_batch():
     looker = models.DynamicLooker(
         make_decided_network(),

@@ -50,6 +50,7 @@ def test_imagining_costs_its_products_and_direct_convolutions(pham, imagined):
     assert imagined - looked == 4 * (posterior + DECODER)
 
 
+@pytest.mark.slow
 def test_a_sample_more_costs_a_decoder_and_a_lookahead_to_every_cell(pham, planned):
     two = count(pham, policies.InformationGain(2))
     lookahead = 2 * CELLS * (FEATURES * HIDDEN + HIDDEN * CLASSES)
@@ -68,6 +69,7 @@ def test_a_step_is_three_forward_passes_and_one_plan(pham, imagined, planned):
     assert benchmark.step_flops(trainer, SHAPE) == 3 * imagined + planned
 
 
+@pytest.mark.slow
 def test_imagining_after_some_glimpses_costs_as_many(pham):
     some = small_pham(num_flows=0, imagined_steps=1)
     some.build((None, *SHAPE))
@@ -108,6 +110,7 @@ def test_a_frozen_backbone_is_run_forward_alone(samples):
     assert flops[0] - flops[1] == 2 * patches * backbone
 
 
+@pytest.mark.slow
 def test_a_sample_more_does_not_see_the_whole_again():
     network = small_fine_grained()
     network.build((None, 16, 16, 3))

@@ -419,6 +419,7 @@ def test_planning_ahead_takes_the_policys_own_path():
     assert ahead.log_probs.shape == (6, 0)
 
 
+@pytest.mark.slow
 def test_planning_ahead_changes_no_statistics_and_runs_in_inference_mode():
     network = make_network()
     before = weights_of(network)
@@ -527,6 +528,7 @@ def test_features_are_drawn_from_the_decoders_likelihood(channel_variance):
     np.testing.assert_array_equal(apart[2:], alone)
 
 
+@pytest.mark.slow
 def test_the_noise_of_features_is_that_of_the_variance():
     network = make_network()
     plain, noisy = (

@@ -68,6 +68,7 @@ def test_a_family_is_made_from_its_run_and_answers_as_prediction(family, tmp_pat
     assert told == [row["locations"] for row in rows]
 
 
+@pytest.mark.slow
 def test_a_packaged_model_is_made_by_its_name_and_trains_on(tmp_path):
     model = ram_tf.RAM.from_preset("ram_digits")
     check_as_predicted(model, "packaged:ram_digits", tmp_path)

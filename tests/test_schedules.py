@@ -268,7 +268,13 @@ def train(folder, early_stopping, stop_at=None):
     return trainer, recorder.rates, checkpointing.history
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["plateau", "both"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(False, id="plateau"),
+        pytest.param(True, id="both", marks=pytest.mark.slow),
+    ],
+)
 def uninterrupted(request, tmp_path_factory):
     """A whole run with the plateau schedule, and with early stopping too."""
     folder = tmp_path_factory.mktemp("whole")

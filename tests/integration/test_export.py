@@ -369,6 +369,7 @@ def test_the_noise_of_a_sensor_is_that_of_its_seed(loaded, images):
     assert_close(answer["probabilities"], belief, 1e-4)
 
 
+@pytest.mark.slow
 def test_states_of_one_batch_may_be_at_different_steps(loaded, images):
     call, floats = loaded["pham"], as_floats(images["pham"][:2])
     started = call("start", seed=np.array([3, 3]))
@@ -413,6 +414,7 @@ def test_copies_are_averaged(runs, images):
 # Stopping
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bound, expected", [(1e9, 1), (0.0, 2)])
 def test_looking_stops_when_no_place_promises_enough(runs, images, bound, expected):
     restored = experiment.restore(runs["pham"], dtype="float32")
