@@ -52,7 +52,7 @@ import runpy
 import signal
 import sys
 
-from ram_tf import tuning
+from ram_tf.studies import tuning
 
 
 def report(line):
