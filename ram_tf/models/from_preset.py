@@ -3,7 +3,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from ram_tf import random, wiring
+from ram_tf import wiring
 from ram_tf.errors import InputError
 from ram_tf.models.looker import Looker
 from ram_tf.pixels import check_pixels
@@ -60,8 +60,11 @@ class FromPreset:
         found = []
         for first in range(0, len(images), batch_size):
             batch = tf.convert_to_tensor(images[first : first + batch_size])
-            found.append([np.asarray(each) for each in self._looks(batch)])
-        probabilities, locations = map(np.concatenate, zip(*found))
+            found.append(self._looks(batch))
+        probabilities, locations = (
+            np.concatenate([each[name] for each in found])
+            for name in ("probabilities", "locations")
+        )
         classes = probabilities.argmax(axis=-1)
         return {
             "probabilities": probabilities,
@@ -76,13 +79,4 @@ class FromPreset:
         looker = Looker(
             self, preset.policy, preset.num_glimpses, xla=False, xla_sense=False
         )
-
-        @functools.partial(tf.function, autograph=False, reduce_retracing=True)
-        def look(images):
-            seed = random.make_seed(0)
-            if self.is_random(preset.policy):  # Each its own, whatever the batch.
-                seed = tf.zeros((tf.shape(images)[0], 2), tf.int32)
-            looked = looker.look(looker.prepare(images), seed)
-            return tf.nn.softmax(looked.logits[:, -1]), looked.locations
-
-        return look
+        return tf.function(looker.classify, autograph=False, reduce_retracing=True)

@@ -3,6 +3,7 @@
 import tensorflow as tf
 from keras import ops
 
+from ram_tf import random
 from ram_tf.models.capabilities import check_capabilities
 from ram_tf.models.rollout import rollout
 
@@ -85,6 +86,20 @@ class Looker:
             sense=self.sense,
             copies=self.copies,
         )
+
+    def classify(self, images):
+        """Looks once at each image, by the same seed whatever the batch it is in.
+
+        Returns:
+            Dictionary: `probabilities` `(batch, classes)` after the last glimpse, and
+            `locations` `(batch, glimpses, 2)`. The looker makes no copies.
+        """
+        seed = random.make_seed(0)
+        if self.network.is_random(self.policy):
+            seed = tf.zeros((tf.shape(images)[0], 2), tf.int32)
+        looked = self.look(self.prepare(images), seed)
+        probabilities = tf.nn.softmax(looked.logits[:, -1])
+        return {"probabilities": probabilities, "locations": looked.locations}
 
     def by_copy(self, tensor):
         """Turns `(batch * copies, ...)` into `(batch, copies, ...)`."""

@@ -10,9 +10,8 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import tensorflow as tf
 
-from ram_tf import data, random
+from ram_tf import data
 from ram_tf.errors import InputError
 from ram_tf.evaluation import reports, words
 from ram_tf.experiment.restore import read_image, restore
@@ -75,9 +74,8 @@ def predict(
     steps = num_glimpses or trained.config.train.num_glimpses
     epsilon = None if stop is None else trained.network.stop_number(stop)
     if epsilon is None:
-        looker = _whole_looker(
-            Looker(trained.network, chosen, steps, xla=xla, xla_sense=False)
-        )
+        whole = Looker(trained.network, chosen, steps, xla=xla, xla_sense=False)
+        looker = whole.compile(whole.classify)
     else:
         rule = trained.network.make_stop_rule(epsilon)
         looker = DynamicLooker(trained.network, chosen, steps, rule, xla=xla)
@@ -140,21 +138,6 @@ def _describe(probabilities, places, class_names):
     best = int(probabilities.argmax())
     looked = words.format_places(places)
     return class_names[best], f"{probabilities[best]:.4f}", looked
-
-
-def _whole_looker(looker):
-    """Looks as often as told: what a `DynamicLooker` returns that never stops."""
-
-    @looker.compile
-    def look(images):
-        seed = random.make_seed(0)
-        if looker.network.is_random(looker.policy):  # Each its own, whatever the batch.
-            seed = tf.zeros((tf.shape(images)[0], 2), tf.int32)
-        looked = looker.look(looker.prepare(images), seed)
-        probabilities = tf.nn.softmax(looked.logits[:, -1])
-        return {"probabilities": probabilities, "locations": looked.locations}
-
-    return look
 
 
 class _Predictions:
