@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -323,3 +324,33 @@ def test_another_backend_of_keras_is_refused_in_one_line(
         _ = ram_tf.RAM
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     assert ram_tf.RAM.__name__ == "RAM"
+
+
+STOPPING = ("benchmark", "evaluate", "export", "predict")
+
+
+@pytest.mark.parametrize("name", STOPPING)
+def test_when_looking_stops_is_read_alike_by_every_command(name, parsed):
+    words = ["--workdir=a", "--output=b"] if name == "export" else ["--workdir=a"]
+    command = __main__.load(name).COMMAND
+    for given, expected in (
+        ([], []),
+        (["--stop=settled:1"], ["settled:1"]),
+        (["--stop=settled:1,2"], ["settled:1", "settled:2"]),
+        (["--stop_epsilon=0.5,1"], [0.5, 1.0]),
+    ):
+        parsed(command, *words, *given)
+        assert command_line.stops() == expected
+    for given, said in (
+        (["--stop=1"], "takes NAME:NUMBER, as settled:2, got '1'"),
+        (["--stop="], "takes NAME:NUMBER"),
+        (["--stop_epsilon="], "takes a number, got ''"),
+        (["--stop_epsilon=x"], "takes a number, got 'x'"),
+        (["--stop=settled:1", "--stop_epsilon=1"], "give only one"),
+    ):
+        parsed(command, *words, *given)
+        with pytest.raises(InputError, match=re.escape(said)):
+            command_line.stops()
+    parsed(command, *words, "--stop=settled:1,2")
+    with pytest.raises(InputError, match="one number says when to stop here, got 2"):
+        command_line.one_stop()

@@ -57,10 +57,15 @@ def test_a_policy_looks_through_the_networks_that_have_what_it_needs(
         looked = looker.look(looker.prepare(IMAGES), random.make_seed(0))
         assert looked.locations.shape == (3, 2, 2)
         return
-    with pytest.raises(InputError, match=type(policy).__name__) as refusal:
-        models.Looker(networks[name], policy, 2)
-    line = str(refusal.value)
-    assert type(networks[name]).__name__ in line and "has no " in line
+
+    def call(network, policy, num_glimpses):
+        return network(IMAGES, policy=policy, num_glimpses=num_glimpses)
+
+    for look in (models.Looker, call):
+        with pytest.raises(InputError, match=type(policy).__name__) as refusal:
+            look(networks[name], policy, 2)
+        line = str(refusal.value)
+        assert type(networks[name]).__name__ in line and "has no " in line
 
 
 def test_every_family_is_here():

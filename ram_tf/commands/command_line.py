@@ -284,17 +284,23 @@ def define_stop():
 
 
 def stops():
-    """Returns what `--stop` or `--stop_epsilon` says, a list of `NAME:NUMBER` or text.
+    """Returns what `--stop` or `--stop_epsilon` says: `NAME:NUMBER`s, or numbers.
 
     Raises:
-        InputError: If both are given.
+        InputError: If both are given, or one says nothing.
     """
-    if FLAGS.stop and FLAGS.stop_epsilon:
+    if FLAGS.stop is None and FLAGS.stop_epsilon is None:
+        return []
+    if FLAGS.stop is not None and FLAGS.stop_epsilon is not None:
         raise InputError("--stop and --stop_epsilon are one option: give only one.")
-    if FLAGS.stop_epsilon:
-        return [number(each, "stop_epsilon") for each in FLAGS.stop_epsilon]
-    name, *_ = (FLAGS.stop or [""])[0].rpartition(":")
-    return [each if ":" in each else f"{name}:{each}" for each in FLAGS.stop or []]
+    if FLAGS.stop is None:
+        return [number(each, "stop_epsilon") for each in FLAGS.stop_epsilon or [""]]
+    name, colon, _ = "".join(FLAGS.stop[:1]).rpartition(":")
+    if not colon:
+        raise InputError(
+            f"--stop takes NAME:NUMBER, as settled:2, got {','.join(FLAGS.stop)!r}."
+        )
+    return [each if ":" in each else f"{name}:{each}" for each in FLAGS.stop]
 
 
 def one_stop():

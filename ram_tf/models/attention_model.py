@@ -8,7 +8,7 @@ from keras import ops
 from ram_tf import random
 from ram_tf.errors import InputError
 from ram_tf.models.from_preset import FromPreset
-from ram_tf.models.rollout import rollout
+from ram_tf.models.looker import Looker
 from ram_tf.models.stop_rules import check_number
 from ram_tf.ops import patch_starts
 from ram_tf.pixels import check_pixels
@@ -208,14 +208,9 @@ class AttentionModel(FromPreset, keras.Model):
     def call(self, images, policy, num_glimpses, training=False, seed=None):
         if tf.executing_eagerly() and not isinstance(images, keras.KerasTensor):
             check_pixels(np.asarray(images))
-        return rollout(
-            self,
-            policy,
-            self.prepare(images, training=training),
-            num_glimpses,
-            seed=random.make_seed(0) if seed is None else seed,
-            training=training,
-        )
+        looker = Looker(self, policy, num_glimpses, xla=False, xla_sense=False)
+        seed = random.make_seed(0) if seed is None else seed
+        return looker.look(looker.prepare(images, training), seed, training)
 
     def get_config(self):
         serialized = {
