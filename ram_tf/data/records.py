@@ -203,12 +203,12 @@ def _read_sized(builder, split, keys, size, channels):
     count = itertools.count()
     with ThreadPoolExecutor() as pool:
 
-        def decode(content):
-            name = f"number {next(count)} of {split} in {builder.data_dir}"
+        def decode(content, number):
+            name = f"number {number} of {split} in {builder.data_dir}"
             return decode_image(content, name, size, channels)
 
         blocks = (
-            (list(pool.map(decode, contents)), labels)
+            (list(pool.map(decode, contents, count)), labels)
             for contents, labels in records.as_numpy_iterator()
         )
         return _fill(builder, split, blocks, (*size, channels))
