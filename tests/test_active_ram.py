@@ -245,6 +245,7 @@ def test_a_network_that_does_not_know_is_refused():
         looker(IMAGES)
 
 
+@pytest.mark.slow
 def test_evaluation_and_dynamic_looking_agree():
     network = make_decided_network()
     policy = policies.GaussianPolicy(sample=False)

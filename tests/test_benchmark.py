@@ -62,6 +62,7 @@ def test_the_network_is_as_before_after_counting(pham, imagined):
     assert pham.partial_vae.decoder.call.__func__ is call
 
 
+@pytest.mark.slow
 def test_a_step_is_three_forward_passes_and_one_plan(pham, imagined, planned):
     phase = families.FAMILIES["pham"].phase("third")
     policy = policies.PlannedAhead(policies.InformationGain(1))

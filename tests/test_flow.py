@@ -148,7 +148,7 @@ def test_the_published_norm_is_not_autoregressive():
     assert np.abs(np.triu(jacobian[:, :, ::-1], 1)).max() > 1e-3
 
 
-@pytest.mark.parametrize("spread", [0.1, 0.5])
+@pytest.mark.parametrize("spread", [pytest.param(0.1, marks=pytest.mark.slow), 0.5])
 def test_inverse_undoes_forward_both_ways(spread):
     bijector = make_flow(num_blocks=3, spread=spread).bijector(CONTEXT)
     latents = tf.identity(bijector.forward(BASE))

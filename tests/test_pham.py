@@ -167,7 +167,9 @@ def test_the_features_that_were_seen_are_targets():
     assert np.asarray(to_imagined).any()
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize(
+    "phase", ["first", "second", pytest.param("third", marks=pytest.mark.slow)]
+)
 def test_frozen_parts_do_not_move_by_one_bit(phase):
     trainer = make_trainer(phase)
     network, frozen = trainer.network, PHASES[phase].frozen

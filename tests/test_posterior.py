@@ -106,11 +106,15 @@ def test_a_gaussian_posterior_needs_no_initialization():
 @pytest.mark.parametrize(
     ("make", "inputs"),
     [
-        (lambda: make_posterior(1), (HIDDEN, NOISE)),
-        (lambda: make_posterior(0), (HIDDEN, NOISE)),
-        (make_decoder, (LATENTS,)),
+        pytest.param(
+            lambda: make_posterior(1),
+            (HIDDEN, NOISE),
+            id="flow",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(lambda: make_posterior(0), (HIDDEN, NOISE), id="gaussian"),
+        pytest.param(make_decoder, (LATENTS,), id="decoder"),
     ],
-    ids=["flow", "gaussian", "decoder"],
 )
 def test_xla_and_gradients(make, inputs):
     layer = make()

@@ -11,7 +11,16 @@ from ram_tf.studies.draw import draw
 from ram_tf.studies.evaluate import evaluate
 
 
-@pytest.mark.parametrize("name", pretrained.names())
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            name,
+            marks=[pytest.mark.slow] if name.startswith("pham") else [],
+        )
+        for name in pretrained.names()
+    ],
+)
 def test_a_packaged_model_is_small_whole_and_looks(name):
     folder = pretrained.locate(f"packaged:{name}")
     files = [path for path in folder.rglob("*") if path.is_file()]

@@ -354,7 +354,7 @@ def test_glimpses_are_under_the_maps_in_order(tmp_path, grid_case, figures):
             assert axes.get_position().y1 < middle.y0
 
 
-@pytest.mark.parametrize("num_glimpses", [2, 7])
+@pytest.mark.parametrize("num_glimpses", [2, pytest.param(7, marks=pytest.mark.slow)])
 def test_nothing_overlaps_or_leaves_the_picture(tmp_path, figures, num_glimpses):
     shape = (8, 10, 3)
     images = grid_images(shape)
