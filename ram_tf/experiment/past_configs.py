@@ -69,10 +69,7 @@ NEEDED = (
 
 
 def complete(config, where, report=print):
-    """Returns a config as it would be written today, and says what that added.
-
-    What changes nothing is done without a word: keys that are gone leave, and a family
-    has its present name.
+    """Returns a config as it would be written today, and says what that took.
 
     Args:
         config: `ConfigDict` or dictionary, of any age.
@@ -90,7 +87,7 @@ def complete(config, where, report=print):
     if isinstance(config, dict):
         config = ml_collections.ConfigDict(config)
     kinds = [config.get("family"), config.get("data", {}).get("name")]
-    added = []
+    added, removed, renamed = [], [], []
     with config.unlocked():
         for kind in kinds:
             for key, value in ADDED.get(kind, {}).items():
@@ -109,10 +106,14 @@ def complete(config, where, report=print):
                     "last that knew it."
                 )
             del section[name]
+            removed.append(f"{key}={value!r}")
         if config.get("family") in RENAMED:
+            renamed.append(f"the family {config.family} as {RENAMED[config.family]}")
             config.family = RENAMED[config.family]
-    if added:
-        report(f"{where} was written by another version: added {', '.join(added)}")
+    done = [("added", added), ("passed over", removed), ("read", renamed)]
+    done = [f"{verb} {', '.join(keys)}" for verb, keys in done if keys]
+    if done:
+        report(f"{where} was written by another version: {'; '.join(done)}")
     return config
 
 
