@@ -1,7 +1,8 @@
 """Image data sets, read into memory and served as reproducible batches."""
 
 from ram_tf.data.dataset import Dataset, Share, Split
-from ram_tf.data.folder import decode_image, find_images
+from ram_tf.data.decode import decode_image
+from ram_tf.data.find import find_images
 from ram_tf.data.sources import SOURCES, load
 from ram_tf.data.synthetic import synthetic
 from ram_tf.data.transforms import (

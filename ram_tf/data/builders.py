@@ -11,7 +11,7 @@ import pathlib
 import tensorflow_datasets as tfds
 
 from ram_tf.data.archive import list_files
-from ram_tf.data.folder import decode_image
+from ram_tf.data.decode import decode_image
 from ram_tf.errors import InputError
 
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tar.xz", ".tgz", ".zip")

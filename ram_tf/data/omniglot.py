@@ -6,7 +6,7 @@ import numpy as np
 
 from ram_tf.data.archive import list_files
 from ram_tf.data.dataset import UNKNOWN, Dataset, Split, choose_validation
-from ram_tf.data.folder import decode_image
+from ram_tf.data.decode import decode_image
 from ram_tf.data.transforms import size_pair
 from ram_tf.errors import InputError
 

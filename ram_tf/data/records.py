@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from ram_tf.data.cache import cache_folder, digest, state_of
-from ram_tf.data.folder import decode_image
+from ram_tf.data.decode import decode_image
 from ram_tf.errors import InputError
 
 
