@@ -2,7 +2,6 @@
 
 from ram_tf.data.dataset import Dataset, Share, Split
 from ram_tf.data.decode import decode_image
-from ram_tf.data.find import find_images
 from ram_tf.data.sources import SOURCES, load
 from ram_tf.data.synthetic import synthetic
 from ram_tf.data.transforms import (
@@ -12,12 +11,14 @@ from ram_tf.data.transforms import (
     RandomResizedCrop,
     Translate,
 )
+from ram_tf.data.walk import Found, find_images
 
 __all__ = [
     "SOURCES",
     "Clutter",
     "ColorJitter",
     "Dataset",
+    "Found",
     "HorizontalFlip",
     "RandomResizedCrop",
     "Share",

@@ -8,11 +8,11 @@ import pathlib
 import numpy as np
 
 from ram_tf.data import layout
-from ram_tf.data.archive import list_files
 from ram_tf.data.dataset import Dataset, Split, make_fingerprint
 from ram_tf.data.photographs import Photographs
 from ram_tf.data.reading import decode_all
 from ram_tf.data.transforms import HorizontalFlip, size_pair
+from ram_tf.data.walk import walk
 from ram_tf.errors import InputError
 
 
@@ -75,8 +75,10 @@ def folder(
         )
     datapath = pathlib.Path(datapath)
     with contextlib.ExitStack() as stack:
-        entries, folders = list_files(datapath, stack)
-        groups, class_names = layout.group(datapath, entries, folders)
+        listing = walk(datapath, stack)
+        groups, class_names = layout.group(
+            datapath, listing.pictures(), listing.folders
+        )
         if num_folds is not None and "test" in groups:
             raise InputError(
                 f"'{datapath}' has a test/ of its own, which folds would leave out: "

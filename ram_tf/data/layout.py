@@ -3,7 +3,7 @@
 import numpy as np
 
 from ram_tf.data.dataset import choose_validation
-from ram_tf.data.find import EXTENSIONS
+from ram_tf.data.recognition import ENDINGS as EXTENSIONS
 from ram_tf.errors import InputError
 
 SPLIT_NAMES = {

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from ram_tf import data
-from ram_tf.errors import InputError
+from ram_tf.errors import InputError, warn
 from ram_tf.evaluation import reports, words
 from ram_tf.experiment.restore import read_image, restore
 from ram_tf.files import whole_file
@@ -65,9 +65,9 @@ def predict(
     index, count = shard
     # By name and not by place, so that a file that comes or goes moves no other one.
     files = [
-        file
-        for file in data.find_images(paths)
-        if zlib.crc32(os.fsencode(file)) % count == index
+        found.path
+        for found in data.find_images(paths, warn if output is None else report)
+        if zlib.crc32(os.fsencode(found.name)) % count == index
     ]
     trained = restore(workdir, checkpoint)
     chosen = trained.pick(policy)

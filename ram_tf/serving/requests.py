@@ -8,7 +8,7 @@ import sys
 import numpy as np
 
 from ram_tf import data
-from ram_tf.errors import InputError
+from ram_tf.errors import InputError, warn
 from ram_tf.evaluation import words
 from ram_tf.pictures.glimpses import plot_recording
 from ram_tf.serving.client import drive, load_test
@@ -18,7 +18,7 @@ _BATCH = 32
 
 def classify(client, paths, file=sys.stdout):
     """Writes a row of CSV for each image file: class, probability, where it looked."""
-    files = data.find_images(paths)
+    files = [found.path for found in data.find_images(paths, warn)]
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(("file", "class", "probability", "locations"))
     for start in range(0, len(files), _BATCH):
@@ -130,7 +130,8 @@ def load(connect, paths, seconds, num_clients, report=print):
         ("no_such_signature", {"images": images}),
     ]
     if paths:
-        contents = _contents(data.find_images(paths)[:_BATCH])
+        files = [found.path for found in data.find_images(paths)[:_BATCH]]
+        contents = _contents(files)
         good.append(("classify_encoded", {"image_bytes": contents}))
         cut = np.array([contents[0][: len(contents[0]) // 2]], object)
         bad.append(("classify_encoded", {"image_bytes": cut}))
