@@ -1,7 +1,7 @@
 """Image data sets, read into memory and served as reproducible batches."""
 
 from ram_tf.data.dataset import Dataset, Share, Split
-from ram_tf.data.decode import decode_image
+from ram_tf.data.decode import decode_image, read_image
 from ram_tf.data.sources import SOURCES, load
 from ram_tf.data.synthetic import synthetic
 from ram_tf.data.transforms import (
@@ -27,5 +27,6 @@ __all__ = [
     "decode_image",
     "find_images",
     "load",
+    "read_image",
     "synthetic",
 ]

@@ -9,6 +9,7 @@ import numpy as np
 
 from ram_tf.data import layout
 from ram_tf.data.dataset import Dataset, Split, make_fingerprint
+from ram_tf.data.levels import check_range
 from ram_tf.data.photographs import Photographs
 from ram_tf.data.reading import decode_all
 from ram_tf.data.transforms import HorizontalFlip, size_pair
@@ -32,6 +33,7 @@ def folder(
     fold=0,
     split_seed=0,
     max_gigabytes=8,
+    value_range=None,
 ):
     """Reads a folder with one folder of images for each class.
 
@@ -61,12 +63,15 @@ def folder(
         fold: Integer in [0, `num_folds`), which one.
         split_seed: Integer, chooses the test images there, or the parts.
         max_gigabytes: Number, the most that the decoded images may take.
+        value_range: Two numbers or `None`. Of images of more than 8 bits, the values
+            that become black and white, as (0, 4095); by default the full scale.
 
     Returns:
         A `Dataset`.
     """
     if image_size is not None:
         image_size = size_pair(image_size, "image_size")
+    value_range = check_range(value_range)
     _check_options(image_size, square, channels, test_fraction, num_folds, fold)
     if datapath is None or not pathlib.Path(datapath).exists():
         raise InputError(
@@ -91,7 +96,14 @@ def folder(
             )
         groups = layout.split(groups, hold_out, split_seed, validation_fraction, seed)
         any_size = square is not None
-        images = decode_all(groups, image_size, any_size, channels, max_gigabytes)
+        images = decode_all(
+            groups,
+            image_size,
+            any_size,
+            channels,
+            max_gigabytes,
+            value_range=value_range,
+        )
         entries = [entry for examples in groups.values() for entry, _ in examples]
         fingerprint = _fingerprint(entries)
     if any_size:

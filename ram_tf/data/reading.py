@@ -12,7 +12,17 @@ from ram_tf.errors import InputError
 CHUNK = 256
 
 
-def decode_all(groups, image_size, any_size, channels, max_gigabytes):
+# What the data set says about its images, by name.
+def decode_all(
+    groups,
+    image_size,
+    any_size,
+    channels,
+    max_gigabytes,
+    *,
+    value_range=None,
+    notes=None,
+):
     """Returns {split: images}, decoded by threads in the order of the archive.
 
     The images of a split are one array, or a list of them where any size will do.
@@ -24,9 +34,10 @@ def decode_all(groups, image_size, any_size, channels, max_gigabytes):
     ]
     targets.sort(key=lambda target: target[0].position)
     first = targets[0][0]
-    size = (
-        image_size or decode_image(first.read(), first.name, None, channels).shape[:2]
-    )
+    size = image_size
+    if size is None:
+        content = first.read()
+        size = decode_image(content, first.name, None, channels, value_range).shape[:2]
 
     def check_memory(gigabytes, what):
         if gigabytes > max_gigabytes:
@@ -51,7 +62,9 @@ def decode_all(groups, image_size, any_size, channels, max_gigabytes):
 
     def decode(target, content):
         entry, split, index = target
-        image = decode_image(content, entry.name, image_size, channels)
+        image = decode_image(
+            content, entry.name, image_size, channels, value_range, notes
+        )
         if not any_size and image.shape[:2] != size:
             raise InputError(
                 f"The images differ in size: '{first.name}' has {size[0]} x {size[1]} "

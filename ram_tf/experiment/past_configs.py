@@ -37,6 +37,7 @@ ADDED = {
         "data.num_folds": None,
         "data.smallest_square": 1.0,
         "data.square": None,
+        "data.value_range": None,
     },
     "stanford_dogs": {"data.smallest_square": 1.0},
 }

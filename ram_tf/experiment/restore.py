@@ -34,6 +34,8 @@ class Trained:
         image_shape: Tuple `(height, width, channels)`.
         checkpoint: Path of the checkpoint folder.
         fingerprint: That of the data it was trained on, or `None`: not known.
+        value_range: What pixels of more than 8 bits are read by, see
+            `data.decode_image`.
     """
 
     config: Any
@@ -43,6 +45,7 @@ class Trained:
     image_shape: tuple
     checkpoint: pathlib.Path
     fingerprint: str | None = None
+    value_range: tuple | None = None
 
     def pick(self, name=None):
         """Returns a policy by name, the one that the family shows if `None`."""
@@ -85,6 +88,8 @@ def restore(workdir, checkpoint="best", dtype=None):
         image_shape,
         path,
         read_dataset(workdir).get("fingerprint"),
+        # Of data sets of files alone.
+        config.data.value_range if "value_range" in config.data else None,
     )
 
 
@@ -124,11 +129,9 @@ def run_folder(workdir):
     return found[max(found)] if found else workdir
 
 
-def read_image(path, trained):
-    """Decodes a file to the size and channels that the model was trained on."""
-    height, width, channels = trained.image_shape
-    content = pathlib.Path(path).read_bytes()
-    return data.decode_image(content, str(path), (height, width), channels)
+def read_image(path, trained, notes=None):
+    """Decodes a file as the model was trained on: see `data.read_image`."""
+    return data.read_image(path, trained.image_shape, trained.value_range, notes)
 
 
 def load_data_for(trained, datapath=None, report=print):
