@@ -1,5 +1,6 @@
 """What a person is told in one line: an error that can be mended, a warning."""
 
+import functools
 import sys
 
 
@@ -14,3 +15,9 @@ class InputError(ValueError):
 def warn(line):
     """Prints a warning of one line beside what a command answers."""
     print(f"warning: {line}", file=sys.stderr)
+
+
+@functools.cache
+def warn_once(line):
+    """Prints a warning that a process gives once, however often it comes to it."""
+    warn(line)

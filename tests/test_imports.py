@@ -9,16 +9,18 @@ import pytest
 from ram_tf.commands import __main__
 
 LOW = ("errors", "random", "ops")
-MIDDLE = (*LOW, "files", "pixels", "data", "models", "policies")
+MIDDLE = (*LOW, "files", "locks", "processors", "pixels", "data", "models", "policies")
 # Each part and all that it may import of ours.
 ALLOWED = {
     "errors": (),
     "files": (),
+    "locks": ("errors",),
+    "processors": (),
     "random": (),
     "backend": ("errors",),
     "wiring": (),
     "pixels": ("errors",),
-    "data": ("errors", "pixels"),
+    "data": ("errors", "pixels", "processors"),
     "ops": ("random",),
     "layers": LOW,
     "models": (*LOW, "pixels", "layers", "wiring"),

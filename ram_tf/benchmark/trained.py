@@ -2,7 +2,6 @@
 
 import functools
 import json
-import os
 
 import numpy as np
 import tensorflow as tf
@@ -11,6 +10,7 @@ from ram_tf import experiment, models, random
 from ram_tf.benchmark.clock import paired_seconds
 from ram_tf.errors import InputError
 from ram_tf.files import write_json
+from ram_tf.processors import num_processors
 from ram_tf.serving import files, isolated, timing
 from ram_tf.serving.served import Served
 
@@ -35,7 +35,7 @@ def measure_export(folder, workdir, *, repeats=15, output=None, report=print):
     size = files.megabytes(version)
     results = {"megabytes": size}
     report(f"{version}: {size:.1f} MB")
-    cores = len(os.sched_getaffinity(0))
+    cores = num_processors()
     for count in sorted({1, min(2, cores)}):
         done = isolated.run(timing.__file__, version, count, repeats)
         if done.returncode:

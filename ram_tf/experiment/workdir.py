@@ -1,11 +1,11 @@
 """The folder of a run: what it holds, who holds it, and what may go on in it."""
 
 import contextlib
-import fcntl
 import json
 import pathlib
 import shutil
 
+from ram_tf import locks
 from ram_tf.errors import InputError, warn
 from ram_tf.experiment import past_configs
 from ram_tf.experiment.config import last_epoch
@@ -86,13 +86,11 @@ def locked(workdir):
     """Holds the workdir for this process; the lock goes with the process."""
     workdir.mkdir(parents=True, exist_ok=True)
     with open(workdir / ".lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InputError(
-                f"another process is training in {workdir}: wait for it, stop it, or "
-                "use another --workdir."
-            ) from error
+        locks.hold(
+            file,
+            f"another process is training in {workdir}: wait for it, stop it, or use "
+            "another --workdir.",
+        )
         yield
 
 
