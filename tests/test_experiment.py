@@ -351,7 +351,14 @@ def test_what_is_written_today_is_whole(root, monkeypatch):
     assert not lines
 
 
-# Which code it was
+# Which command and which code it was
+
+
+def test_a_run_keeps_the_command_that_made_it():
+    describe = experiment.describe_command
+    argv = ["/home/me/ram/train.py", "--workdir=runs/a b"]
+    assert describe(argv) == "python train.py '--workdir=runs/a b'"
+    assert describe(["/usr/bin/ram-tf", "train"]) == "ram-tf train"
 
 
 def test_the_environment_says_when_files_were_changed_since_the_commit(tmp_path):

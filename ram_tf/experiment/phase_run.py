@@ -14,7 +14,7 @@ from ram_tf.errors import InputError
 from ram_tf.evaluation import reports
 from ram_tf.experiment.build import build_network, build_policies, build_trainer
 from ram_tf.experiment.config import last_epoch, phase_seed, plain
-from ram_tf.experiment.environment import describe_environment
+from ram_tf.experiment.environment import describe_command, describe_environment
 from ram_tf.experiment.final_test import final_test
 from ram_tf.experiment.monitor import make_monitor
 from ram_tf.experiment.start import find_weights, take_over
@@ -243,6 +243,7 @@ class PhaseRun:
             "epochs": len(history),
             "until_epoch": self.epochs,
             "parameters": network.count_params(),
+            "command": describe_command(),
             "environment": describe_environment(),
         }
         write_json(self.folder / "results.json", results)
