@@ -13,7 +13,7 @@ MIDDLE = (*LOW, "files", "locks", "processors", "pixels", "data", "models", "pol
 # Each part and all that it may import of ours.
 ALLOWED = {
     "errors": (),
-    "files": (),
+    "files": ("errors",),
     "locks": ("errors",),
     "processors": (),
     "random": (),

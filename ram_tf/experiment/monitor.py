@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from ram_tf import random
+from ram_tf.errors import only_warned
 from ram_tf.evaluation import movement
 from ram_tf.models.looker import Looker
 
@@ -86,7 +87,8 @@ class PolicyMonitor(keras.callbacks.Callback):
             )
         last = epoch + 1 == self.params["epochs"]
         if self.folder and (last or (epoch + 1) % self.every_epochs == 0):
-            self._draw(epoch)
+            with only_warned(f"no picture after epoch {epoch + 1}", self.report):
+                self._draw(epoch)
 
     def _draw(self, epoch):
         # Drawing alone needs matplotlib, which takes long to import.

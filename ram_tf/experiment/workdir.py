@@ -9,7 +9,7 @@ from ram_tf import locks
 from ram_tf.errors import InputError, warn
 from ram_tf.experiment import past_configs
 from ram_tf.experiment.config import last_epoch
-from ram_tf.files import write_json
+from ram_tf.files import check_renames, write_json
 
 # Keys that may differ when a run goes on: the data may have moved, and what the final
 # test depends on may change until it is done, say because memory ran out there. Batches
@@ -83,7 +83,11 @@ def _describe_classes(class_names, image_shape, longest=10):
 
 @contextlib.contextmanager
 def locked(workdir):
-    """Holds the workdir for this process; the lock goes with the process."""
+    """Holds the workdir for this process; the lock goes with the process.
+
+    Raises:
+        InputError: If another process holds it, or no checkpoint can be written there.
+    """
     workdir.mkdir(parents=True, exist_ok=True)
     with open(workdir / ".lock", "w") as file:
         locks.hold(
@@ -91,6 +95,7 @@ def locked(workdir):
             f"another process is training in {workdir}: wait for it, stop it, or use "
             "another --workdir.",
         )
+        check_renames(workdir)
         yield
 
 

@@ -3,6 +3,7 @@
 Wherever a command reads a `--workdir`, `packaged:NAME` names one of them.
 """
 
+import io
 import json
 import pathlib
 import re
@@ -109,7 +110,12 @@ def package(workdir, name, root=_HERE, half=False):
 
 def _copy_as_half(weights, copy):
     """Copies a file of weights, what is float32 in it as float16."""
-    with h5py.File(weights) as source, h5py.File(copy, "w") as target:
+    # In memory: on disk HDF5 would lock them, which not every file system lets it.
+    content = io.BytesIO()
+    with (
+        h5py.File(io.BytesIO(weights.read_bytes())) as source,
+        h5py.File(content, "w") as target,
+    ):
 
         def write(path, item):
             if isinstance(item, h5py.Dataset):
@@ -122,3 +128,4 @@ def _copy_as_half(weights, copy):
 
         source.visititems(write)
         target.attrs.update(source.attrs)
+    copy.write_bytes(content.getbuffer())

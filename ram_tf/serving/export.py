@@ -7,6 +7,7 @@ import tempfile
 
 from ram_tf import experiment
 from ram_tf.errors import InputError
+from ram_tf.files import check_renames
 from ram_tf.serving import check, files, isolated
 from ram_tf.serving.served import Served
 
@@ -56,6 +57,7 @@ def export(
     epsilon = None if stop is None else restored.network.stop_number(stop)
     served = Served.from_trained(restored, mc_samples, epsilon)
     output.mkdir(parents=True, exist_ok=True)
+    check_renames(output)
     with tempfile.TemporaryDirectory(
         dir=output, prefix=".writing_", ignore_cleanup_errors=True
     ) as aside:

@@ -13,7 +13,7 @@ from keras_tuner.engine import base_tuner
 from ml_collections import config_dict
 
 from ram_tf import experiment
-from ram_tf.errors import InputError
+from ram_tf.errors import InputError, only_warned
 from ram_tf.families import find_family
 from ram_tf.files import whole_file, write_json
 from ram_tf.pictures.curves import plot_lines
@@ -310,7 +310,8 @@ def _summarise(running, config, workdir, report):
     so_far = sign * np.fmax.accumulate(sign * scores)
     number = np.arange(1, len(rows) + 1)
     curves = {"trial": (number, scores), "best so far": (number, so_far)}
-    plot_lines(curves, workdir / "search.png", "trial", running.oracle.objective.name)
+    with only_warned("no search.png", report):
+        plot_lines(curves, workdir / "search.png", "trial", running.objective)
     overrides = running.hypermodel.overrides(best.hyperparameters)
     chosen = running.trial_config(best.hyperparameters)
     several = len(find_family(config.family).phases) > 1
