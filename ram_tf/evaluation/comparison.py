@@ -24,6 +24,7 @@ def compare_policies(
     stop_epsilons=(),
     unknown_class=None,
     perturb=None,
+    background=None,
     xla=True,
     progress=None,
 ):
@@ -42,6 +43,7 @@ def compare_policies(
             stopping by each would cost is measured; see `StopRule`.
         unknown_class: Int or `None`, see `Evaluator`.
         perturb: Function `(images, examples) -> images` or `None`, see `Evaluator`.
+        background: Float or `None`, see `Evaluator`.
         xla: Boolean.
         progress: Function called without arguments after each pass, or `None`.
 
@@ -73,6 +75,7 @@ def compare_policies(
             stop_epsilons=stop_epsilons,
             unknown_class=unknown_class,
             perturb=perturb,
+            background=background,
             xla=xla,
         )
         runs, moves = [], []

@@ -16,6 +16,7 @@ def final_test(config, network, everything, dataset, folder, split):
         mc_samples=config.eval.mc_samples,
         seeds=config.eval.seeds,
         unknown_class=dataset.unknown_class,
+        background=dataset.background,
         xla=config.runtime.xla,
     )
     learned = compared["policies"]["learned"]

@@ -78,6 +78,7 @@ def evaluate(
             seeds=num_seeds,
             stop_epsilons=stop_epsilons,
             unknown_class=dataset.unknown_class,
+            background=dataset.background,
             perturb=perturb,
             xla=config.runtime.xla,
             progress=progress and (lambda: progress.add(1)),
