@@ -26,7 +26,9 @@ FLAGS = flags.FLAGS
 
 def define_flags():
     """Defines the flags of this command."""
-    flags.DEFINE_string("workdir", None, "Folder of a finished run.", required=True)
+    command_line.define_path(
+        "workdir", None, "Folder of a finished run.", required=True
+    )
     flags.DEFINE_string("config", None, "Its config; default the workdir's name.")
     flags.DEFINE_string("name", None, "Name of the row; default the config's.")
     flags.DEFINE_string("command", None, "What trained it; default what the run kept.")

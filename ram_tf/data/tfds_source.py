@@ -32,6 +32,7 @@ from ram_tf.data.records import (
     read_split,
 )
 from ram_tf.errors import InputError
+from ram_tf.files import expand_path
 
 PROBE_SECONDS = 3.0
 
@@ -76,7 +77,7 @@ def load_tfds(name, datapath=None, splits=("train", "test"), form=AS_THEY_ARE):
         decoded each time.
     """
     if datapath is not None:
-        datapath = pathlib.Path(datapath).expanduser()
+        datapath = pathlib.Path(expand_path(datapath))
         if not datapath.is_dir():
             raise InputError(
                 f"The datapath '{datapath}' is not a folder. Give the folder that "
@@ -268,7 +269,7 @@ def _target(name, content, datapath):
         import tensorflow_datasets as tfds
 
         default = os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR
-        return pathlib.Path(default).expanduser()
+        return pathlib.Path(os.path.expanduser(default))
     # By content: one name of a data set may stand for other archives another day.
     return cache_folder() / name.partition("/")[0] / digest(content)
 

@@ -26,7 +26,7 @@ def find_weights(config, phase, folder):
     if given:
         place = pretrained.locate(given)
         if find_family(config.family).pretrained and not place.is_dir():
-            return given  # For the network to make sense of.
+            return str(place)  # For the network to make sense of.
         return _checkpoint_path(place, phase.starts_from)
     if phase.starts_from is None:
         return None

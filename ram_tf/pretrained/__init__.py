@@ -12,7 +12,7 @@ import shutil
 import h5py
 
 from ram_tf.errors import InputError
-from ram_tf.files import write_json
+from ram_tf.files import expand_path, write_json
 from ram_tf.training.checkpointing import WEIGHTS, digest_file, read_state
 
 PREFIX = "packaged:"
@@ -31,7 +31,7 @@ def locate(workdir):
         InputError: If no packaged model has that name.
     """
     if not str(workdir).startswith(PREFIX):
-        return pathlib.Path(workdir)
+        return pathlib.Path(expand_path(workdir))
     name = str(workdir).removeprefix(PREFIX)
     if name not in names():
         known = ", ".join(PREFIX + known for known in names())
@@ -86,6 +86,7 @@ def package(workdir, name, root=_HERE, half=False):
     state = read_state(best)
     # Where the data were, and what it started from, is nobody else's concern.
     config["data"]["datapath"] = None
+    dataset.pop("datapath_from", None)
     for section in (config["train"], *config["phases"].values()):
         if "pretrain_checkpoint" in section:
             section["pretrain_checkpoint"] = None

@@ -15,7 +15,7 @@ from ml_collections import config_dict
 from ram_tf import experiment
 from ram_tf.errors import InputError, only_warned
 from ram_tf.families import find_family
-from ram_tf.files import whole_file, write_json
+from ram_tf.files import expand_path, whole_file, write_json
 from ram_tf.pictures.curves import plot_lines
 from ram_tf.training.checkpointing import read_state
 from ram_tf.training.monitors import monitor_mode
@@ -78,7 +78,7 @@ def search(
         InputError: If the space, the phase or `workdir` cannot be meant, or every trial
             failed.
     """
-    workdir = pathlib.Path(workdir)
+    workdir = pathlib.Path(expand_path(workdir))
     # A trial that is refused counts as a failed one: what all would be refused for is
     # said before.
     experiment.check(config)
