@@ -36,17 +36,6 @@ def define_flags():
     flags.DEFINE_string("preset", None, "The packaged model of its weights.")
 
 
-def read_json(path):
-    """Reads a file of a run, or refuses its folder."""
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"cannot read {path}: --workdir takes the folder of a run, or of its last "
-            "phase, that is finished."
-        ) from error
-
-
 def make_row(results, trained, **known):
     """Turns what a run has measured into a row.
 
@@ -157,8 +146,8 @@ def record(workdir, path, name, command, hardware, preset, folder):
     """Writes the row of a run; returns the path of its file."""
     from ram_tf import experiment
 
-    results = read_json(workdir / "results.json")
-    config = read_json(workdir / "config.json")
+    results = experiment.read_json(workdir / "results.json")
+    config = experiment.read_json(workdir / "config.json")
     if "test" not in results:
         raise InputError(f"{workdir} was not tested on test images: no row of a table.")
     if not path.is_file():

@@ -237,9 +237,15 @@ def read_json(path):
     """Reads a file that a run wrote, or refuses the folder."""
     try:
         return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise InputError(
+            f"cannot read {path}, which is not there: --workdir takes the folder of a "
+            "run, or of one of its phases, that has come so far."
+        ) from error
     except (OSError, ValueError) as error:
         raise InputError(
-            f"cannot read {path}: --workdir takes a folder that train.py wrote."
+            f"cannot read {path} ({error}): restore it from a backup, or use the "
+            "folder of another run."
         ) from error
 
 
