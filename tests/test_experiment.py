@@ -137,6 +137,25 @@ def test_the_same_images_elsewhere_are_the_same(photos, tmp_path):
         assert resume(photos, tmp_path / "run") == []
 
 
+@pytest.mark.parametrize(
+    ("family", "place", "said"),
+    [
+        ("pham", (), "model.core does not apply: PHAM of the family pham"),
+        ("ram", ("retina",), "a key 'core' in model does not apply: Retina of"),
+        ("ram", ("core",), "core' in model does not apply: RectifierCell"),
+    ],
+)
+def test_a_key_that_is_left_over_in_the_model_is_named(configs, family, place, said):
+    config = configs(family)
+    section = config.model
+    for name in place:
+        section = section[name]
+    with section.unlocked():
+        section["core" if place != ("core",) else "old_core"] = 3
+    with pytest.raises(InputError, match=said):
+        experiment.build_network(config, (16, 16, 1), 5)
+
+
 def test_a_relative_datapath_is_found_from_elsewhere(photos, tmp_path, monkeypatch):
     workdir, elsewhere = tmp_path / "other", tmp_path / "elsewhere"
     monkeypatch.chdir(tmp_path)

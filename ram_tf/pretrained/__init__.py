@@ -79,7 +79,7 @@ def package(workdir, name, root=_HERE, half=False):
     try:
         config = json.loads((workdir / "config.json").read_text())
         dataset = json.loads((workdir / "dataset.json").read_text())
-    except OSError as error:
+    except FileNotFoundError as error:
         raise InputError(
             f"{workdir} is not the folder of a run: {error.filename} is missing."
         ) from error

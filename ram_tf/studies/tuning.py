@@ -350,8 +350,8 @@ def _summarise(running, config, workdir, report):
         f"{json.dumps(overrides)}"
     )
     report(
-        f"wrote {path}, trials.csv and search.png: train.py --config={path}{phase} "
-        "trains all epochs"
+        f"wrote {path}, trials.csv and search.png: training with "
+        f"--config={path}{phase} trains all epochs"
     )
 
 
