@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import pathlib
+import re
 import secrets
 import shutil
 import stat
@@ -18,6 +19,32 @@ _CANNOT = {
     *(errno.EPERM, errno.EACCES),
 }
 _STANDARD = {"/dev/stdout": 1, "/dev/stderr": 2}
+
+
+def expand_path(path):
+    """Returns a path as a string, with the home folder in the place of a `~`.
+
+    Args:
+        path: String or path. One that begins with `~` and exists as it is stays so.
+
+    Raises:
+        InputError: If it is an address of another machine, or nobody knows the home.
+    """
+    text = os.fspath(path)
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text)
+    if scheme:
+        raise InputError(
+            f"{text!r} is an address ({scheme[1]}): only files of this machine are "
+            "read and written. Copy it here, or mount it, and give the path."
+        )
+    expanded = os.path.expanduser(text)
+    if text.startswith("~") and expanded == text and not os.path.lexists(text):
+        home = text.partition("/")[0]
+        raise InputError(
+            f"no home folder {home!r} is known for {text!r}: write the whole path, or "
+            f"./{text} for a name that begins so."
+        )
+    return expanded
 
 
 @contextlib.contextmanager

@@ -137,6 +137,49 @@ def test_the_same_images_elsewhere_are_the_same(photos, tmp_path):
         assert resume(photos, tmp_path / "run") == []
 
 
+@pytest.mark.parametrize(
+    ("family", "place", "said"),
+    [
+        ("pham", (), "model.core does not apply: PHAM of the family pham"),
+        ("ram", ("retina",), "a key 'core' in model does not apply: Retina of"),
+        ("ram", ("core",), "core' in model does not apply: RectifierCell"),
+    ],
+)
+def test_a_key_that_is_left_over_in_the_model_is_named(configs, family, place, said):
+    config = configs(family)
+    section = config.model
+    for name in place:
+        section = section[name]
+    with section.unlocked():
+        section["core" if place != ("core",) else "old_core"] = 3
+    with pytest.raises(InputError, match=said):
+        experiment.build_network(config, (16, 16, 1), 5)
+
+
+def test_a_relative_datapath_is_found_from_elsewhere(photos, tmp_path, monkeypatch):
+    workdir, elsewhere = tmp_path / "other", tmp_path / "elsewhere"
+    monkeypatch.chdir(tmp_path)
+    photos.data.datapath = "data"
+    resume(photos, workdir)
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    config, *_ = experiment.read_run(workdir)
+    assert config.data.datapath == str(tmp_path / "data")
+    assert read(workdir / "config.json")["data"]["datapath"] == "data"
+    # Moved with all that is around it, it is beside them.
+    shutil.move(tmp_path / "data", elsewhere / "data")
+    config, *_ = experiment.read_run(workdir)
+    assert config.data.datapath == "data"
+    # Neither here nor there: what is said missing is the whole path.
+    shutil.rmtree(elsewhere / "data")
+    config, *_ = experiment.read_run(workdir)
+    assert config.data.datapath == str(tmp_path / "data")
+
+
+def test_a_whole_datapath_says_nothing_of_where_it_was_given(photos, tmp_path):
+    assert "datapath_from" not in read(tmp_path / "run" / "dataset.json")
+
+
 @pytest.mark.parametrize("accept", [False, True])
 def test_other_classes_are_refused_whatever_is_accepted(accept, photos, tmp_path):
     (tmp_path / "data" / "a").rename(tmp_path / "data" / "c")

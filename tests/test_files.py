@@ -16,7 +16,7 @@ import pytest
 
 from ram_tf.errors import InputError
 from ram_tf.experiment.workdir import locked
-from ram_tf.files import check_renames, whole_file, write_json
+from ram_tf.files import check_renames, expand_path, whole_file, write_json
 from ram_tf.training.checkpointing import (
     DamagedCheckpoint,
     find_checkpoint,
@@ -265,3 +265,31 @@ def test_weights_that_cannot_be_read_are_not_said_not_to_fit(tmp_path, damage):
     with pytest.raises(DamagedCheckpoint) as raised:
         load_weights(network, last)
     assert "fit" not in str(raised.value) and str(last) in str(raised.value)
+
+
+# Paths
+
+
+@pytest.mark.parametrize("path", ["a", "./a", "/a/~b", "a:b", "C:/a", "a//b", ""])
+def test_a_path_stays_as_it_is(path):
+    assert expand_path(path) == path
+
+
+def test_a_path_of_nobody_is_refused_unless_it_is_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="no home folder '~no_such_user' is known"):
+        expand_path("~no_such_user/x")
+    (tmp_path / "~$notes.png").write_bytes(b"")
+    assert expand_path("~$notes.png") == "~$notes.png"
+
+
+def test_a_home_that_nobody_knows_is_said(monkeypatch):
+    """As in a container whose user has neither a name nor HOME."""
+
+    def unknown(*arguments):
+        raise KeyError("no such user")
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    with pytest.raises(InputError, match="no home folder '~' is known for '~/x'"):
+        expand_path("~/x")

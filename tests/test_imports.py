@@ -20,7 +20,7 @@ ALLOWED = {
     "backend": ("errors",),
     "wiring": (),
     "pixels": ("errors",),
-    "data": ("errors", "pixels", "processors"),
+    "data": ("errors", "files", "pixels", "processors"),
     "ops": ("random",),
     "layers": LOW,
     "models": (*LOW, "pixels", "layers", "wiring"),
@@ -52,7 +52,15 @@ ALLOWED = {
     "benchmark": (*MIDDLE, "layers", "families", "training", "experiment", "serving"),
     "interchange": ("errors", "files", "models", "training", "experiment"),
     "commands": (
-        *("errors", "backend", "families", "pretrained", "experiment", "studies"),
+        *(
+            "errors",
+            "files",
+            "backend",
+            "families",
+            "pretrained",
+            "experiment",
+            "studies",
+        ),
         *("serving", "benchmark", "interchange"),
     ),
 }

@@ -26,23 +26,14 @@ FLAGS = flags.FLAGS
 
 def define_flags():
     """Defines the flags of this command."""
-    flags.DEFINE_string("workdir", None, "Folder of a finished run.", required=True)
+    command_line.define_path(
+        "workdir", None, "Folder of a finished run.", required=True
+    )
     flags.DEFINE_string("config", None, "Its config; default the workdir's name.")
     flags.DEFINE_string("name", None, "Name of the row; default the config's.")
     flags.DEFINE_string("command", None, "What trained it; default what the run kept.")
     flags.DEFINE_string("hardware", None, "What it was trained on, in words.")
     flags.DEFINE_string("preset", None, "The packaged model of its weights.")
-
-
-def read_json(path):
-    """Reads a file of a run, or refuses its folder."""
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"cannot read {path}: --workdir takes the folder of a run, or of its last "
-            "phase, that is finished."
-        ) from error
 
 
 def make_row(results, trained, **known):
@@ -155,8 +146,8 @@ def record(workdir, path, name, command, hardware, preset, folder):
     """Writes the row of a run; returns the path of its file."""
     from ram_tf import experiment
 
-    results = read_json(workdir / "results.json")
-    config = read_json(workdir / "config.json")
+    results = experiment.read_json(workdir / "results.json")
+    config = experiment.read_json(workdir / "config.json")
     if "test" not in results:
         raise InputError(f"{workdir} was not tested on test images: no row of a table.")
     if not path.is_file():

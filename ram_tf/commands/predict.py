@@ -19,9 +19,11 @@ FLAGS = flags.FLAGS
 
 def define_flags():
     """Defines the flags of this command."""
-    flags.DEFINE_string("workdir", None, "Folder of a run.", required=True)
-    flags.DEFINE_string("checkpoint", "best", "best, last, or a checkpoint's folder.")
-    flags.DEFINE_string("output", None, "CSV file; default the terminal.")
+    command_line.define_path("workdir", None, "Folder of a run.", required=True)
+    command_line.define_path(
+        "checkpoint", "best", "best, last, or a checkpoint's folder."
+    )
+    command_line.define_path("output", None, "CSV file; default the terminal.")
     flags.DEFINE_string("policy", None, "Policy that looks; default the family's.")
     flags.DEFINE_integer("num_glimpses", None, "Default as trained.", lower_bound=1)
     command_line.define_stop()

@@ -83,7 +83,9 @@ def report_comparison(compared, report=print):
         for group in ("known", "unknown"):
             if f"accuracy_{group}" in measured:
                 rows[f"{averaged}, {group}"] = measured[f"accuracy_{group}"]
-        control = " (control)" if name in policies.CONTROLS else ""
+        # What older runs have kept does not say it.
+        blind = measured.get("blind", name in policies.CONTROLS)
+        control = " (control)" if blind else ""
         for kind, row in rows.items():
             _report_points(f"{name}{control}, {kind}", row, "7.2f", report)
 

@@ -21,6 +21,7 @@ from ram_tf.experiment.workdir import (
     describe_data,
     phase_folder,
     read_dataset,
+    read_json,
     read_run,
 )
 
@@ -48,6 +49,7 @@ __all__ = [
     "presets",
     "read_dataset",
     "read_image",
+    "read_json",
     "read_preset",
     "read_run",
     "restore",

@@ -1,6 +1,7 @@
 """From a config to objects."""
 
 import inspect
+import re
 
 import keras
 import tensorflow as tf
@@ -25,9 +26,30 @@ def build_network(config, image_shape, num_classes):
     try:
         network = find_family(config.family).build(num_classes, **plain(config.model))
     except (TypeError, ValueError) as error:
-        raise InputError(f"the config's model cannot be built: {error}") from error
+        raise InputError(_describe_failure(config, str(error))) from error
     network.build((None, *image_shape))
     return network
+
+
+# How Python and Keras say that a constructor does not know an argument.
+_UNKNOWN = (
+    r"([\w.]+)\(\) got an unexpected keyword argument '(\w+)'",
+    r"keyword arguments passed to (\w+): \{'(\w+)'",
+)
+
+
+def _describe_failure(config, error):
+    """Says which key of the model section a constructor did not know, if that is it."""
+    for pattern in _UNKNOWN:
+        found = re.search(pattern, error)
+        if found is not None:
+            owner, key = found[1].partition(".")[0], found[2]
+            where = f"model.{key}" if key in config.model else f"a key {key!r} in model"
+            return (
+                f"{where} does not apply: {owner} of the family {config.family} takes "
+                "no such option. Remove it."
+            )
+    return f"the config's model cannot be built: {error}"
 
 
 def build_policies(config):

@@ -127,8 +127,8 @@ def check_complete(config, where):
             lacking.append(key)
     if lacking:
         raise InputError(
-            f"{where} lacks {', '.join(lacking)}: --workdir takes a folder that "
-            "train.py wrote, with its config as it was written."
+            f"{where} lacks {', '.join(lacking)}: --workdir takes the folder of "
+            "a run, with its config as it was written."
         )
 
 

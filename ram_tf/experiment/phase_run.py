@@ -87,7 +87,8 @@ class PhaseRun:
         session = self.session
         weights = find_weights(self.config, self.phase, self.folder)
         if session.chief:
-            write_json(self.folder / "dataset.json", describe_data(session.dataset))
+            known = describe_data(session.dataset, self.config.data.datapath)
+            write_json(self.folder / "dataset.json", known)
         network, trainer, decisive = self._build(weights)
         policies = build_policies(self.config)
         reports.introduce(

@@ -19,6 +19,7 @@ from ram_tf.experiment.build import (
 from ram_tf.experiment.config import last_phase
 from ram_tf.experiment.workdir import check_classes, read_dataset, read_run
 from ram_tf.families import find_family
+from ram_tf.files import expand_path
 from ram_tf.training.checkpointing import find_checkpoint, load_weights, read_state
 
 
@@ -73,7 +74,7 @@ def restore(workdir, checkpoint="best", dtype=None):
                 "epoch first."
             )
     else:
-        path = pathlib.Path(checkpoint)
+        path = pathlib.Path(expand_path(checkpoint))
         read_state(path)
     with _dtype_policy(dtype or config.runtime.mixed_precision):
         network = build_network(config, image_shape, len(class_names))

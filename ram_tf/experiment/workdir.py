@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import pathlib
 import shutil
 
@@ -38,11 +39,19 @@ def phase_folder(workdir, phase, family):
 
 
 def read_run(folder):
-    """Reads what a run was of: its config, class names, and the shape of its images."""
+    """Reads what a run was of: its config, class names, and the shape of its images.
+
+    A relative datapath is that of where the run was started, if it is still there.
+    """
     path = folder / "config.json"
     config = past_configs.complete(read_json(path), path, warn)
     past_configs.check_complete(config, path)
     dataset = read_dataset(folder)
+    if "datapath_from" in dataset:
+        given = pathlib.Path(dataset["datapath_from"], config.data.datapath)
+        here = pathlib.Path(config.data.datapath).exists()
+        if given.exists() or not here:
+            config.data.datapath = str(given)
     return config, tuple(dataset["class_names"]), tuple(dataset["image_shape"])
 
 
@@ -51,13 +60,22 @@ def read_dataset(folder):
     return read_json(folder / "dataset.json")
 
 
-def describe_data(dataset):
-    """What a run keeps of its data."""
-    return {
+def describe_data(dataset, datapath=None):
+    """What a run keeps of its data.
+
+    Args:
+        dataset: A `Dataset`.
+        datapath: Where the data are, or `None`. If it is relative, the folder that it
+            was given in is kept.
+    """
+    known = {
         "class_names": dataset.class_names,
         "image_shape": dataset.image_shape,
         "fingerprint": dataset.fingerprint,
     }
+    if datapath and not os.path.isabs(os.path.expanduser(datapath)):
+        known["datapath_from"] = os.getcwd()
+    return known
 
 
 def check_classes(class_names, image_shape, dataset):
@@ -219,9 +237,15 @@ def read_json(path):
     """Reads a file that a run wrote, or refuses the folder."""
     try:
         return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise InputError(
+            f"cannot read {path}, which is not there: --workdir takes the folder of a "
+            "run, or of one of its phases, that has come so far."
+        ) from error
     except (OSError, ValueError) as error:
         raise InputError(
-            f"cannot read {path}: --workdir takes a folder that train.py wrote."
+            f"cannot read {path} ({error}): restore it from a backup, or use the "
+            "folder of another run."
         ) from error
 
 

@@ -33,7 +33,8 @@ class AttentionModel(FromPreset, keras.Model):
 
     Call arguments:
         images: Tensor `(batch, height, width, channels)`, float in [0, 1] or uint8.
-        policy: Where to look, see `ram_tf.policies`.
+        policy: Where to look, see `ram_tf.policies`. By keyword alone, as what is no
+            tensor is for Keras: `model(images, policy=policy, num_glimpses=6)`.
         num_glimpses: Int >= 1.
         training: Boolean.
         seed: Int32 tensor `(2,)` or `None` for a fixed one.

@@ -16,7 +16,7 @@ def plot_curves(metrics_csv, path):
     try:
         with open(metrics_csv, newline="") as file:
             rows = list(csv.DictReader(file))
-    except OSError as error:
+    except FileNotFoundError as error:
         raise InputError(
             f"no metrics to draw at {metrics_csv}: train for at least one epoch first."
         ) from error

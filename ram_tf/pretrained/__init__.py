@@ -12,7 +12,7 @@ import shutil
 import h5py
 
 from ram_tf.errors import InputError
-from ram_tf.files import write_json
+from ram_tf.files import expand_path, write_json
 from ram_tf.training.checkpointing import WEIGHTS, digest_file, read_state
 
 PREFIX = "packaged:"
@@ -31,7 +31,7 @@ def locate(workdir):
         InputError: If no packaged model has that name.
     """
     if not str(workdir).startswith(PREFIX):
-        return pathlib.Path(workdir)
+        return pathlib.Path(expand_path(workdir))
     name = str(workdir).removeprefix(PREFIX)
     if name not in names():
         known = ", ".join(PREFIX + known for known in names())
@@ -79,13 +79,14 @@ def package(workdir, name, root=_HERE, half=False):
     try:
         config = json.loads((workdir / "config.json").read_text())
         dataset = json.loads((workdir / "dataset.json").read_text())
-    except OSError as error:
+    except FileNotFoundError as error:
         raise InputError(
             f"{workdir} is not the folder of a run: {error.filename} is missing."
         ) from error
     state = read_state(best)
     # Where the data were, and what it started from, is nobody else's concern.
     config["data"]["datapath"] = None
+    dataset.pop("datapath_from", None)
     for section in (config["train"], *config["phases"].values()):
         if "pretrain_checkpoint" in section:
             section["pretrain_checkpoint"] = None
