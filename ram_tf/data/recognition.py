@@ -53,7 +53,7 @@ def recognise(name, open_file):
             return None
         reason = _other_reason(ending, start)
         if reason == _HEIF:
-            _add_heif()
+            add_heif()
         return None if _opens(ending, start, open_file) else reason
     except OSError:
         return "cannot be opened"
@@ -80,7 +80,7 @@ def _opens(ending, start, open_file):
     formats = [
         name
         for name, accepts in _formats().items()
-        if (accepts(start) is True if accepts else _endings().get(ending) == name)
+        if (_accepts(accepts, start) if accepts else _endings().get(ending) == name)
     ]
     if not formats:
         return False
@@ -93,6 +93,14 @@ def _opens(ending, start, open_file):
         return True
     # Pillow raises nearly anything on what merely begins like a picture.
     except Exception:
+        return False
+
+
+def _accepts(accepts, start):
+    try:
+        # What it may say instead is why the format is known but cannot be read.
+        return accepts(start) is True
+    except Exception:  # Of too few bytes.
         return False
 
 
@@ -115,7 +123,7 @@ def _endings():
 
 
 @functools.cache
-def _add_heif():
+def add_heif():
     """Lets Pillow read HEIC where the package for it is installed."""
     if importlib.util.find_spec("pillow_heif"):
         import pillow_heif
