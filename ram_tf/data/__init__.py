@@ -2,7 +2,8 @@
 
 from ram_tf.data.dataset import Dataset, Share, Split
 from ram_tf.data.decode import decode_image, read_image
-from ram_tf.data.find import find_images
+from ram_tf.data.find import Found, find_images
+from ram_tf.data.notes import Notes
 from ram_tf.data.sources import SOURCES, load
 from ram_tf.data.synthetic import synthetic
 from ram_tf.data.transforms import (
@@ -18,7 +19,9 @@ __all__ = [
     "Clutter",
     "ColorJitter",
     "Dataset",
+    "Found",
     "HorizontalFlip",
+    "Notes",
     "RandomResizedCrop",
     "Share",
     "Split",
