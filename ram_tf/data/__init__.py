@@ -3,6 +3,7 @@
 from ram_tf.data.dataset import Dataset, Share, Split
 from ram_tf.data.decode import decode_image, read_image
 from ram_tf.data.folder import Measured
+from ram_tf.data.notes import Notes
 from ram_tf.data.sources import SOURCES, load
 from ram_tf.data.synthetic import synthetic
 from ram_tf.data.transforms import (
@@ -22,6 +23,7 @@ __all__ = [
     "Found",
     "HorizontalFlip",
     "Measured",
+    "Notes",
     "RandomResizedCrop",
     "Share",
     "Split",

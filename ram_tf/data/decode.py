@@ -1,6 +1,7 @@
 """Image files to pixels: the one decoder of training, prediction and records."""
 
 import contextlib
+import functools
 import io
 import logging
 import os
@@ -158,7 +159,7 @@ def _decode(content, channels, value_range, say):
     """Decodes a file, without its metadata where they are what stops Pillow."""
     from PIL import Image
 
-    _register()
+    _prepare()
     try:
         return _load(content, channels, value_range, say)
     except (Image.DecompressionBombError, levels.Refused, InputError, MemoryError):
@@ -177,7 +178,7 @@ def _decode(content, channels, value_range, say):
         return pixels
 
 
-def _register():
+def _prepare():
     """Prepares Pillow: its limit of pixels, and HEIC where it can be read."""
     from PIL import Image
 
@@ -186,11 +187,16 @@ def _register():
         if not limit.isdecimal():
             raise InputError(f"RAM_TF_MAX_PIXELS is {limit!r}, expected a number.")
         Image.MAX_IMAGE_PIXELS = int(limit)
+    _add_heif()
+
+
+@functools.cache
+def _add_heif():
+    """Lets Pillow read HEIC where the package for it is installed."""
     with contextlib.suppress(ImportError):
         import pillow_heif
 
-        if "HEIF" not in Image.OPEN:
-            pillow_heif.register_heif_opener()
+        pillow_heif.register_heif_opener()
 
 
 def _load(content, channels, value_range, say):

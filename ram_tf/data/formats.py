@@ -35,6 +35,11 @@ _KEPT_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"eXIf", b"IEND")
 _KEPT_SEGMENTS = (0xE0, 0xE1, 0xEE)
 # Tags of TIFF.
 BITS, PHOTOMETRIC, BANDS, EXTRA, KIND = 258, 262, 277, 338, 339
+# Those that its pixels are read by, and the orientation.
+_KEPT_TAGS = (
+    *(254, 255, 256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 284, 292, 293),
+    *(317, 320, 322, 323, 324, 325, 332, 334, 336, 338, 339, 347, 529, 530, 531, 532),
+)
 _COMPRESSION = 259
 _KINDS = {1: "bits", 2: "bits with a sign", 3: "bits of floating point"}
 
@@ -92,17 +97,19 @@ def describe_tiff(content):
 
 
 def without_metadata(content):
-    """Returns a PNG or JPEG without what is not needed to show it.
+    """Returns a PNG, JPEG or TIFF without what is not needed to show it.
 
-    `None` if the file is none of the two, or there is nothing to take away.
+    `None` if the file is none of them, or there is nothing to take away.
     """
     parts = []
     if content.startswith(_PNG):
         parts = [_PNG, *_needed_chunks(content)]
     elif content.startswith(_JPEG):
         parts = [_JPEG, *_needed_segments(content)]
+    elif format_of(content) == "TIFF":
+        parts = _with_needed_tags(content)
     bare = b"".join(parts)
-    return bare if 0 < len(bare) < len(content) else None
+    return bare if bare not in (b"", content) else None
 
 
 def _needed_chunks(content):
@@ -129,6 +136,26 @@ def _needed_segments(content):
             yield segment
         at += len(segment)
     yield content[at:]
+
+
+def _with_needed_tags(content):
+    """The parts of a TIFF whose first directory has no other tags; none if broken."""
+    order = "<" if content[:1] == b"I" else ">"
+    try:
+        (at,) = struct.unpack_from(f"{order}4xI", content)
+        (count,) = struct.unpack_from(f"{order}H", content, at)
+    except struct.error:
+        return []
+    entries = [content[at + 2 + 12 * i :][:12] for i in range(count)]
+    kept = [
+        entry
+        for entry in entries
+        if int.from_bytes(entry[:2], "little" if order == "<" else "big") in _KEPT_TAGS
+    ]
+    following = content[at + 2 + 12 * count :][:4]
+    parts = [struct.pack(f"{order}H", len(kept)), *kept, following]
+    # What they point to stays where it is.
+    return [content[:at], *parts, content[at + sum(map(len, parts)) :]]
 
 
 def _named(content, names):

@@ -1,5 +1,6 @@
 """Pixels of more than 8 bits to 8: by their full scale, or by a range that is given."""
 
+import functools
 import io
 import math
 import sys
@@ -44,8 +45,9 @@ def scale(values, low, high):
     return np.rint(255 * np.clip(shares, 0, 1)).astype(np.uint8)
 
 
+@functools.lru_cache(maxsize=8)
 def table(value_range):
-    """Returns the uint8 of every value of 16 bits: `(65536,)`."""
+    """Returns the uint8 of every value of 16 bits: `(65536,)`, not to be changed."""
     return scale(np.arange(2**16), *(value_range or (0, 2**16 - 1)))
 
 

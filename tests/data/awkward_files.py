@@ -314,6 +314,10 @@ def _metadata():
         return png[:start] + made + png[start:]
 
     left_out = ("metadata that cannot be read left out",)
+    long_name = save(Image.fromarray(pixels), "TIFF", tiffinfo={269: "name"})
+    count = long_name.index(struct.pack("<HH", 269, 2)) + 4
+    length = struct.pack("<I", len(long_name) - 10)  # More than follows it.
+    long_name = long_name[:count] + length + long_name[count + 4 :]
     endless = zlib.compress(bytes(2**22))
     return {
         "minus_one_over_zero.jpg": Awkward(
@@ -336,8 +340,9 @@ def _metadata():
             said=("metadata that cannot be read, so that it may lie on its side",),
         ),
         "cut_exif.jpg": Awkward(
-            with_segment(b"Exif\0\0" + exif(2)[:30]), mirrored, tolerance=6
+            with_segment(b"Exif\0\0" + exif(2)[:30]), mirrored, tolerance=6, served=True
         ),
+        "name_too_long.tif": Awkward(long_name, pixels, said=left_out),
         "wrong_checksum_of_text.png": Awkward(
             with_chunk(chunk(b"tEXt", b"a\0b", off_by=1)),
             pixels,
