@@ -318,7 +318,8 @@ def define_stop():
         "stop",
         None,
         "When looking stops, NAME:NUMBER: settled:2 of active RAM, little_to_gain:0.02 "
-        "(nats) of PHAM. Several numbers where several are compared.",
+        "(nats) of PHAM, promise:0.01 of RAM trained with phases.train.returns=gain "
+        "(probability) or log_gain (nats). Several numbers where several are compared.",
     )
     flags.DEFINE_list("stop_epsilon", None, "The number of --stop alone.")
 

@@ -41,6 +41,11 @@ def build_network(config, image_shape, num_classes):
     except (TypeError, ValueError) as error:
         raise InputError(_describe_failure(config, str(error))) from error
     network.build((None, *image_shape))
+    phase = last_phase(config)
+    rules = phase.stop_rules  # Of what the baseline learns to expect.
+    rule = rules.get(config.phases[phase.name].get("returns")) if rules else None
+    if rule is not None:
+        network.stop_rule = rule
     return network
 
 

@@ -15,14 +15,16 @@ from ram_tf.errors import InputError
 
 _RAM = {
     "model.location.mean_scale": 1.0,
+    "phases.train.credit": {"gae_lambda": 1.0, "gamma": 1.0, "leave_one_out": False},
     "phases.train.returns": "right",
+    "phases.train.weights.early_classification": 0.0,
     "policy.kind": "gaussian",
     "policy.count_last_action": False,
     "eval.policies": ("learned", "mean", "random", "center"),
 }
 # Of a family or a data set: what it does where the config does not have the key.
 ADDED = {
-    "active_ram": {**_RAM, "phases.train.weights.early_classification": 0.0},
+    "active_ram": _RAM,
     "fine_grained": {"model.backbone.norm_momentum": 0.99},
     "open_set_ram": {**_RAM, "phases.train.returns": "right_and_not_false_alarm"},
     "pham": {
