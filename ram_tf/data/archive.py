@@ -178,9 +178,9 @@ def _list_zip(archive, path):
     notes = _note_twice(path, twice)
     if guessed:
         notes.append(
-            f"{len(guessed)} names in {path.name} are of an encoding that it does not "
-            f"say, and were read as code page 437, as '{guessed[0]}': unpack it where "
-            "it was made if class names look wrong"
+            f"{path.name} does not say the encoding of {len(guessed)} names, which "
+            f"were read as code page 437, as '{guessed[0]}': unpack it where it was "
+            "made if class names look wrong"
         )
     return Members(_Zip(archive), list(files.items()), folders - {()}, notes)
 
@@ -203,8 +203,8 @@ def _note_twice(path, twice):
         return []
     name = "/".join(twice[0])
     return [
-        f"{len(twice)} members of {path.name} are there twice, as '{name}': the last "
-        "one counts"
+        f"{path.name} holds several members of one name, {len(twice)} too many, as "
+        f"'{name}': the last one counts"
     ]
 
 

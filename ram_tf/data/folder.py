@@ -2,9 +2,9 @@
 
 import contextlib
 import dataclasses
-import functools
 import hashlib
 import io
+import os
 import pathlib
 from typing import NamedTuple
 
@@ -112,21 +112,14 @@ def folder(
                 f"'{datapath}' has a test split of its own, which folds would leave "
                 "out: give a folder of class folders, or leave `data.num_folds` out."
             )
-        divide = functools.partial(
-            layout.divide,
-            found,
-            test_fraction=test_fraction,
-            num_folds=num_folds,
-            fold=fold,
-            split_seed=split_seed,
-            fraction=validation_fraction,
-            seed=seed,
+        shares = layout.Shares(
+            test_fraction, validation_fraction, split_seed, seed, num_folds, fold
         )
         fingerprint = _fingerprint(found)
         groups = (
-            divide()
+            layout.divide(found, shares)
             if measured is None
-            else _choose(datapath, found, measured, fingerprint, divide)
+            else _choose(datapath, found, measured, fingerprint, shares)
         )
         contents = _Contents()
         images = decode_all(
@@ -184,7 +177,7 @@ def _find(datapath, stack, measured):
     return found, listing
 
 
-def _choose(datapath, found, measured, fingerprint, divide):
+def _choose(datapath, found, measured, fingerprint, shares):
     """Returns {split: pictures} of the one split that a model is measured on."""
     split, given = measured.split, found.groups
     if split is None:
@@ -195,7 +188,7 @@ def _choose(datapath, found, measured, fingerprint, divide):
     elif split in given:
         chosen = given[split]
     elif {layout.TRAIN, WHOLE} & set(given):
-        chosen = divide()[split]
+        chosen = layout.divide(found, shares)[split]
     else:
         raise InputError(
             f"'{datapath}' has no {split} split, and none to draw it from: it holds "
@@ -286,7 +279,9 @@ def _check_shares(**shares):
 def _fingerprint(found):
     """Of the rule of splits, and of the pictures' paths in the data set and sizes."""
     listed = [
-        f"{split}/{placed.path} {placed.file.size()}".encode("utf-8", "surrogateescape")
+        os.fsencode(
+            f"{split + '/' if found.divided else ''}{placed.path} {placed.file.size()}"
+        )
         for split, group in found.groups.items()
         for placed in group
     ]

@@ -44,6 +44,26 @@ class Placed(NamedTuple):
     path: str
 
 
+class Shares(NamedTuple):
+    """How pictures are shared out where their folder does not say.
+
+    Attributes:
+        test_fraction: Float in (0, 1).
+        validation_fraction: Float in (0, 1), of what is not for testing.
+        split_seed: Integer, of the test split or the parts.
+        seed: Integer, of the validation split.
+        num_folds: Integer or `None`: parts, one of which is the test split.
+        fold: Integer, which one.
+    """
+
+    test_fraction: float
+    validation_fraction: float
+    split_seed: int = 0
+    seed: int = 0
+    num_folds: int | None = None
+    fold: int = 0
+
+
 @dataclasses.dataclass(frozen=True)
 class Layout:
     """What a folder says of its pictures.
@@ -338,7 +358,7 @@ def describe(layout, splits):
     return f"{count} {word}{_in_brackets(layout.class_names)}; pictures: {sizes}"
 
 
-def divide(layout, *, test_fraction, num_folds, fold, split_seed, fraction, seed):
+def divide(layout, shares):
     """Makes train, validation and test of what a folder holds.
 
     Where the folder does not say, a hash of its path decides about each picture, so
@@ -347,41 +367,39 @@ def divide(layout, *, test_fraction, num_folds, fold, split_seed, fraction, seed
 
     Args:
         layout: A `Layout` to train on.
-        test_fraction: Float in (0, 1).
-        num_folds: Integer or `None`, parts of which one is the test split.
-        fold: Integer, which one.
-        split_seed: Integer, of the test split or the parts.
-        fraction: Float in (0, 1), that validates.
-        seed: Integer, of the validation split.
+        shares: `Shares`.
 
     Returns:
         Dictionary split -> list of `Placed`, in an order by hash.
     """
     given = layout.groups
     train = given.get(TRAIN, given.get("all"))
-    paths = {placed.path for placed in layout.everything()}
-    of_test = {path: draw(path, split_seed, TEST) for path in paths}
+    of_test = {
+        placed.path: draw(placed.path, shares.split_seed, TEST)
+        for placed in layout.everything()
+    }
     of_validation = {
-        placed.path: draw(placed.path, seed, VALIDATION) for placed in train
+        placed.path: draw(placed.path, shares.seed, VALIDATION) for placed in train
     }
 
-    def choose(path):
-        value = of_test[path]
-        part = (
-            value < test_fraction
-            if num_folds is None
-            else (int(value * num_folds) == fold)
-        )
-        if TEST not in given and part:
-            return TEST
-        if VALIDATION not in given and of_validation[path] < fraction:
-            return VALIDATION
-        return TRAIN
+    def is_tested(path):
+        if shares.num_folds is None:
+            return of_test[path] < shares.test_fraction
+        return int(of_test[path] * shares.num_folds) == shares.fold
 
-    chosen = {placed.path: choose(placed.path) for placed in train}
+    chosen = {}
+    for path in of_validation:
+        if TEST not in given and is_tested(path):
+            chosen[path] = TEST
+        elif VALIDATION not in given and of_validation[path] < (
+            shares.validation_fraction
+        ):
+            chosen[path] = VALIDATION
+        else:
+            chosen[path] = TRAIN
     _keep_training(train, chosen, of_test)
-    if TEST not in given and num_folds is not None:
-        _check_fold(train, chosen, fold, num_folds)
+    if TEST not in given and shares.num_folds is not None:
+        _check_fold(train, chosen, shares)
     for split, hashes in ((TEST, of_test), (VALIDATION, of_validation)):
         if split not in given:
             _keep_one(train, chosen, split, hashes)
@@ -431,15 +449,15 @@ def _keep_one(train, chosen, split, hashes):
     chosen[min(spare, key=lambda path: (hashes[path], path))] = split
 
 
-def _check_fold(train, chosen, fold, num_folds):
+def _check_fold(train, chosen, shares):
     by_class = _by_class(train)
     name = min(by_class, key=lambda name: len(by_class[name]))
     count = len(by_class[name])
-    if count < num_folds or TEST not in chosen.values():
+    if count < shares.num_folds or TEST not in chosen.values():
         raise InputError(
             f"The images, {count} of class '{name}', cannot be divided into "
-            f"{num_folds} parts: part {fold} has too few. Lower `data.num_folds`, or "
-            "add images."
+            f"{shares.num_folds} parts: part {shares.fold} has too few. Lower "
+            "`data.num_folds`, or add images."
         )
 
 

@@ -246,12 +246,12 @@ AWKWARD = {
     "classes of trains": _undivided(names=("express_train", "steam_train")),
     "a picture beside the class folders": _undivided(
         {"sample.png": 250},
-        ("left out: 1 pictures beside the class folders (sample.png)",),
+        ("left out: 1 picture beside the class folders (sample.png)",),
     ),
     "a folder around, with a picture beside": _undivided(
         {"cover.png": 250, "LICENSE": b"free"},
         (
-            "1 pictures beside the class folders (cover.png)",
+            "1 picture beside the class folders (cover.png)",
             "1 without an ending (LICENSE)",
         ),
         prefix="flowers/all/",
@@ -297,14 +297,14 @@ AWKWARD = {
         _renamed_zip(
             list(classes(names=("caX", "dog")).items()), b"caX", "caé".encode("cp437")
         ),
-        ("4 names in archive.zip are of an encoding that it does not say",),
+        ("archive.zip does not say the encoding of 4 names",),
         names=("caé", "dog"),
     ),
     "zip with a member twice": _archived(
-        _zip(_TWICE), ("1 members of archive.zip are there twice, as 'cat/0.png'",)
+        _zip(_TWICE), ("archive.zip holds several members of one name, 1 too many",)
     ),
     "tar with a member twice": _archived(
-        _tar(_TWICE), ("1 members of archive.tar are there twice, as 'cat/0.png'",)
+        _tar(_TWICE), ("archive.tar holds several members of one name, 1 too many",)
     ),
     "tar with backslashes": _archived(
         _tar([(name.replace("/", "\\"), value) for name, value in _PLAIN])
