@@ -2,6 +2,7 @@
 
 import bisect
 import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -17,6 +18,7 @@ BROKEN = (
 # A link may lead to a folder with a link in it, and so on.
 _LINKS_DEEP = 8
 _UTF8, _ENCRYPTED = 0x800, 0x1
+_UNICODE_PATH = 0x7075
 
 
 class Members(NamedTuple):
@@ -192,10 +194,22 @@ def _zip_name(info):
     if not info.flag_bits & _UTF8 and not name.isascii():
         # Read as code page 437; many tools write UTF-8 and do not say so.
         try:
-            name = name.encode("cp437").decode()
+            name = (_unicode_name(info) or name.encode("cp437")).decode()
         except UnicodeError:
             known = False
     return name.partition("\0")[0], known
+
+
+def _unicode_name(info):
+    """The name in UTF-8 that some tools put beside the other, or `None`."""
+    extra = info.extra
+    while len(extra) >= 4:
+        kind, length = struct.unpack_from("<HH", extra)
+        # A version and a checksum of the other name stand before it.
+        if kind == _UNICODE_PATH and length > 5:
+            return extra[9 : 4 + length].replace(b"\\", b"/")
+        extra = extra[4 + length :]
+    return None
 
 
 def _note_twice(path, twice):

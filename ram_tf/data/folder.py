@@ -199,10 +199,15 @@ def _choose(datapath, found, measured, fingerprint, shares):
     if unknown:
         raise InputError(
             f"'{datapath}' has pictures of classes that the model does not know: "
-            f"{', '.join(unknown)}. It knows {', '.join(measured.class_names)}: rename "
+            f"{_shorten(unknown)}. It knows {_shorten(measured.class_names)}: rename "
             "the folders, or leave others out."
         )
     return {split: chosen}
+
+
+def _shorten(names, most=20):
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 class _Contents:

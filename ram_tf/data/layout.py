@@ -12,6 +12,7 @@ TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLITS = (TRAIN, VALIDATION, TEST)
 # Said in the fingerprint of data: by another rule, other pictures are for testing.
 RULE = "splits by path"
+_SHOWN = 10
 _WORDS = {
     **dict.fromkeys(("train", "training", "trn", "trainval"), TRAIN),
     **dict.fromkeys(("val", "valid", "validation"), VALIDATION),
@@ -303,7 +304,7 @@ def _check_training(datapath, layout, folders):
     untrained = [name for name in layout.class_names if name not in names]
     if untrained:
         raise InputError(
-            f"'{datapath}' has no training images of {', '.join(untrained)}. Every "
+            f"'{datapath}' has no training images of {_first(untrained)}. Every "
             f"class needs a folder in {layout.folders.get(TRAIN)}/."
         )
 
@@ -333,12 +334,17 @@ def _check_no_empty(datapath, trained, folders):
 
 
 def _list(names):
-    return " and ".join(f"'{name}'" for name in sorted(names))
+    names = sorted(names)
+    shown = " and ".join(f"'{name}'" for name in names[:_SHOWN])
+    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
-def _in_brackets(names, most=10):
-    shown = ", ".join(names[:most]) + (", ..." if len(names) > most else "")
-    return f" ({shown})" if names else ""
+def _first(names):
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+
+
+def _in_brackets(names):
+    return f" ({_first(names)})" if names else ""
 
 
 def describe(layout, splits):

@@ -8,6 +8,7 @@ import dataclasses
 import io
 import json
 import os
+import struct
 import tarfile
 import unicodedata
 import zipfile
@@ -159,6 +160,20 @@ def _renamed_zip(files, before, after):
     return make
 
 
+def _zip_with_unicode_names(root):
+    """A zip archive as WinZip makes it: two names for each member."""
+    path = root / "archive.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, value in classes(names=("cÄt", "dog")).items():
+            info = zipfile.ZipInfo(name.replace("Ä", "X"))
+            content = bytes(5) + name.encode()
+            info.extra = struct.pack("<HHHH", 1, 0, 0x7075, len(content)) + content
+            archive.writestr(info, picture(value))
+    # Bytes of a page that is neither UTF-8 nor said.
+    path.write_bytes(path.read_bytes().replace(b"cXt", "cÄt".encode("cp1252")))
+    return path
+
+
 def _with_a_password(root):
     path = _zip(classes().items())(root)
     content = bytearray(path.read_bytes())
@@ -292,6 +307,9 @@ AWKWARD = {
             list(classes(names=("caXX", "dog")).items()), b"caXX", "caé".encode()
         ),
         names=("caé", "dog"),
+    ),
+    "zip with names in UTF-8 beside others": _archived(
+        _zip_with_unicode_names, names=("cÄt", "dog")
     ),
     "zip of another encoding": _archived(
         _renamed_zip(
