@@ -2,6 +2,7 @@
 
 import bisect
 import lzma
+import stat
 import struct
 import tarfile
 import zipfile
@@ -160,7 +161,7 @@ def _follow(links, files, folders):
 
 
 def _list_zip(archive, path):
-    files, folders, twice, guessed = {}, set(), [], []
+    files, folders, links, twice, guessed = {}, set(), {}, [], []
     for info in archive.infolist():
         name, known = _zip_name(info)
         parts = _parts(name)
@@ -177,6 +178,17 @@ def _list_zip(archive, path):
         if files.pop(parts, None) is not None:
             twice.append(parts)
         files[parts] = info
+        links.pop(parts, None)
+        if stat.S_ISLNK(info.external_attr >> 16):
+            target = archive.read(info).decode("utf-8", "surrogateescape")
+            links[parts] = _target(parts, target)
+    for parts in links:
+        target = parts
+        for _ in range(_LINKS_DEEP):
+            target = links.get(target, target)
+        files[parts] = files.get(target, files[parts])
+    folders |= {parts[:depth] for parts in files for depth in range(1, len(parts))}
+    _follow(links, files, folders)
     notes = _note_twice(path, twice)
     if guessed:
         notes.append(

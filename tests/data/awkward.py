@@ -8,6 +8,7 @@ import dataclasses
 import io
 import json
 import os
+import stat
 import struct
 import tarfile
 import unicodedata
@@ -174,6 +175,25 @@ def _zip_with_unicode_names(root):
     return path
 
 
+def _zip_with_links(root):
+    """A zip archive with a class that is a link, and one of links to files."""
+    path = root / "archive.zip"
+    links = {
+        "dog": ".all/dogs",
+        **{f"cat/{i}.png": f"../.cats/{i}.png" for i in range(NUM_EACH)},
+        "cat/up": "..",
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, value in classes(names=(".cats", ".all/dogs")).items():
+            archive.writestr(name, picture(value))
+        for name, target in links.items():
+            info = zipfile.ZipInfo(name)
+            info.create_system = 3
+            info.external_attr = (stat.S_IFLNK | 0o777) << 16
+            archive.writestr(info, target)
+    return path
+
+
 def _with_a_password(root):
     path = _zip(classes().items())(root)
     content = bytearray(path.read_bytes())
@@ -321,6 +341,7 @@ AWKWARD = {
     "zip with a member twice": _archived(
         _zip(_TWICE), ("archive.zip holds several members of one name, 1 too many",)
     ),
+    "zip with links": _archived(_zip_with_links),
     "tar with a member twice": _archived(
         _tar(_TWICE), ("archive.tar holds several members of one name, 1 too many",)
     ),
