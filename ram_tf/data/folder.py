@@ -107,7 +107,8 @@ def folder(
     datapath = pathlib.Path(datapath)
     with contextlib.ExitStack() as stack:
         found, listing = _find(datapath, stack, measured)
-        if num_folds is not None and layout.TEST in found.groups:
+        has_test = layout.TEST in found.groups
+        if measured is None and num_folds is not None and has_test:
             raise InputError(
                 f"'{datapath}' has a test split of its own, which folds would leave "
                 "out: give a folder of class folders, or leave `data.num_folds` out."
@@ -142,7 +143,7 @@ def folder(
             split: Photographs(of_split, square, split == "train", smallest_square)
             for split, of_split in images.items()
         }
-    numbers = {name: label for label, name in enumerate(class_names)}
+    numbers = {layout.same_name(name): k for k, name in enumerate(class_names)}
     splits = {
         split: Split(
             images[split],
@@ -152,6 +153,11 @@ def folder(
         for split, placed in groups.items()
     }
     (chosen,) = groups if measured else (None,)
+    if measured and measured.split is None and chosen == WHOLE:
+        notes.append(
+            "it has no test split, so all of it is measured; --split=test takes the "
+            "pictures that a run on it would test on"
+        )
     return Dataset(
         name="folder",
         class_names=tuple(class_names),
@@ -195,7 +201,7 @@ def _choose(datapath, found, measured, fingerprint, shares):
             f"{', '.join(given)}."
         )
     names = {placed.class_name for placed in chosen}
-    unknown = sorted(names - set(measured.class_names))
+    unknown = sorted(names - set(map(layout.same_name, measured.class_names)))
     if unknown:
         raise InputError(
             f"'{datapath}' has pictures of classes that the model does not know: "
@@ -253,7 +259,7 @@ class _Contents:
         more = "; ..." if len(shared) > _SHOWN else ""
         return (
             f"warning: {len(shared)} pictures are in several splits with the same "
-            f"content ({shown}{more}): what is tested was trained on"
+            f"content ({shown}{more}): what is tested is not new to the model"
         )
 
 

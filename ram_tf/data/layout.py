@@ -31,6 +31,11 @@ _GLUED = re.compile(
 )
 
 
+def same_name(name):
+    """Returns a folder's name in one spelling, where systems differ in accents."""
+    return unicodedata.normalize("NFC", name)
+
+
 class Placed(NamedTuple):
     """A picture with its place in the data set.
 
@@ -107,7 +112,7 @@ def arrange(datapath, pictures, folders=(), known=None):
     Raises:
         InputError: If there are too few classes, or what looks like splits is none.
     """
-    known = None if known is None else {_same(name) for name in known}
+    known = None if known is None else {same_name(name) for name in known}
     depth, loose = 0, []
     while True:
         here, below = _level(pictures, depth)
@@ -146,13 +151,8 @@ def arrange(datapath, pictures, folders=(), known=None):
     return layout
 
 
-def _same(name):
-    """A name in the one of its spellings, where systems differ in accents."""
-    return unicodedata.normalize("NFC", name)
-
-
 def _same_parts(parts):
-    return tuple(map(_same, parts))
+    return tuple(map(same_name, parts))
 
 
 def _level(pictures, depth):
@@ -162,7 +162,7 @@ def _level(pictures, depth):
         if len(file.parts) == depth + 1:
             here.append(file)
         else:
-            below.setdefault(_same(file.parts[depth]), []).append(file)
+            below.setdefault(same_name(file.parts[depth]), []).append(file)
     return here, below
 
 
@@ -426,7 +426,8 @@ def draw(path, seed, purpose):
         purpose: String: for another one, another number.
     """
     text = f"{purpose}\0{seed}\0{path}".encode("utf-8", "surrogateescape")
-    return int.from_bytes(hashlib.blake2b(text, digest_size=6).digest()) / 2**48
+    digest = hashlib.blake2b(text, digest_size=6).digest()
+    return int.from_bytes(digest, "big") / 2**48
 
 
 def _keep_training(train, chosen, hashes):
