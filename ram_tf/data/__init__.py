@@ -12,6 +12,7 @@ from ram_tf.data.transforms import (
     RandomResizedCrop,
     Translate,
 )
+from ram_tf.data.xor import xor
 
 __all__ = [
     "SOURCES",
@@ -27,4 +28,5 @@ __all__ = [
     "find_images",
     "load",
     "synthetic",
+    "xor",
 ]

@@ -22,6 +22,7 @@ from ram_tf.data.transforms import (
     example_uniforms,
     size_pair,
 )
+from ram_tf.data.xor import xor
 from ram_tf.errors import InputError
 
 # Seeds of what must be the same for everybody, whatever the run's own seed is.
@@ -434,4 +435,5 @@ SOURCES = {
     "tinyimagenet": functools.partial(
         colour_images, "tinyimagenet", "tinyimagenet", "train", "val"
     ),
+    "xor": xor,
 }
