@@ -116,6 +116,20 @@ class AttentionModel(FromPreset, keras.Model):
         """Takes one glimpse's features `(batch, ...)` into the state."""
         raise NotImplementedError
 
+    def decide(self, state, sample, seed=None):
+        """Asks the location head where to look next, in a model that has one.
+
+        Args:
+            state: What `initial_state` or `integrate` returned.
+            sample: Boolean. Draw from its distribution, or take the mean.
+            seed: Int32 tensor `(2,)`, for what is drawn.
+
+        Returns:
+            location: `(batch, 2)`, (x, y), before clipping to the image.
+            log_prob: `(batch,)`, log-density of `location`, in nats.
+        """
+        return self.location(state["hidden"], training=sample, seed=seed)
+
     def read(self, hidden, training=False, seed=None, **options):
         """Reads hidden states `(batch, time, units)`.
 
