@@ -146,9 +146,9 @@ def test_the_same_images_elsewhere_are_the_same(photos, tmp_path):
 @pytest.mark.parametrize(
     ("family", "place", "said"),
     [
-        ("pham", (), "model.core does not apply: PHAM of the family pham"),
-        ("ram", ("retina",), "a key 'core' in model does not apply: Retina of"),
-        ("ram", ("core",), "core' in model does not apply: RectifierCell"),
+        ("pham", (), "key 'core' that does not apply: PHAM of the family pham"),
+        ("ram", ("retina",), "key 'core' that does not apply: Retina of"),
+        ("ram", ("core",), "key 'old_core' that does not apply: RectifierCell"),
     ],
 )
 def test_a_key_that_is_left_over_in_the_model_is_named(configs, family, place, said):

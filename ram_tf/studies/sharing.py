@@ -175,6 +175,8 @@ def _check_port():
     """Refuses an address at which a chief cannot listen."""
     host, port = os.environ[ADDRESS], os.environ[PORT]
     try:
+        if not 0 < int(port) < 1 << 16:
+            raise ValueError(f"{port} is no port")
         family, kind, protocol, _, place = socket.getaddrinfo(
             host, int(port), type=socket.SOCK_STREAM
         )[0]
@@ -183,7 +185,7 @@ def _check_port():
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(place)
             probe.listen()
-    except (OSError, OverflowError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(
             f"the chief cannot listen at {_address()} ({error}): set {ADDRESS} to an "
             f"address of this machine and {PORT} to a free port."
