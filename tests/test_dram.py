@@ -373,6 +373,6 @@ def test_the_context_learns_to_begin_where_the_class_can_be_read():
     for seed in range(3):
         accuracy = learn_to_begin(seed)
         learned = accuracy.pop("learned")
-        if learned > max(accuracy.values()) + 0.1:
+        if learned > max(accuracy.values()) + 0.3:
             return
     pytest.fail(f"the last of three: {learned}, controls {accuracy}")
