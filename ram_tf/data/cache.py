@@ -6,12 +6,18 @@ The folder may be removed at any time; what was in it is made again.
 import hashlib
 import os
 import pathlib
+import tempfile
 
 
 def cache_folder():
-    """The folder of all that this package keeps: `ram_tf` in the user's cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return pathlib.Path(cache).expanduser() / "ram_tf"
+    """Returns the folder of all that this package keeps: `ram_tf` in the user's cache.
+
+    Of a user without a home it is one in the system's folder of temporary files.
+    """
+    cache = os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    if cache.startswith("~"):
+        cache = tempfile.gettempdir()
+    return pathlib.Path(cache) / "ram_tf"
 
 
 def digest(content):
@@ -24,3 +30,23 @@ def state_of(source):
     paths = [source, *sorted(source.iterdir())] if source.is_dir() else [source]
     stats = {os.fspath(path.resolve()): path.stat() for path in paths if path.exists()}
     return repr([(path, s.st_size, s.st_mtime_ns) for path, s in stats.items()])
+
+
+def state_of_files(datapath, entries):
+    """Returns a string that changes when one of the files does, wherever they lie.
+
+    Args:
+        datapath: `pathlib.Path` of the folder, or of the archive, that they are in.
+        entries: Sequence of `File`.
+    """
+    if not datapath.is_dir():
+        paths = [datapath]
+    else:
+        paths = [
+            datapath.joinpath(*parts) for parts in sorted(e.parts for e in entries)
+        ]
+    seen = hashlib.sha256()
+    for path in paths:
+        stat = path.stat()
+        seen.update(b"%d %d " % (stat.st_size, stat.st_mtime_ns))
+    return seen.hexdigest()

@@ -9,9 +9,10 @@ import numpy as np
 
 from ram_tf.data import layout
 from ram_tf.data.archive import list_files
+from ram_tf.data.cache import state_of_files
 from ram_tf.data.dataset import Dataset, Split, make_fingerprint
 from ram_tf.data.photographs import Photographs
-from ram_tf.data.reading import decode_all
+from ram_tf.data.reading import Cache, decode_all
 from ram_tf.data.transforms import HorizontalFlip, size_pair
 from ram_tf.errors import InputError
 
@@ -32,6 +33,7 @@ def folder(
     fold=0,
     split_seed=0,
     max_gigabytes=8,
+    cache_gigabytes=100,
 ):
     """Reads a folder with one folder of images for each class.
 
@@ -60,7 +62,10 @@ def folder(
             so many parts, one of which is the test split, instead of `test_fraction`.
         fold: Integer in [0, `num_folds`), which one.
         split_seed: Integer, chooses the test images there, or the parts.
-        max_gigabytes: Number, the most that the decoded images may take.
+        max_gigabytes: Number, the most that the decoded images may take in memory. More
+            are decoded once into a file in `~/.cache/ram_tf` and read from there.
+        cache_gigabytes: Number, the most that all such files may take; those that were
+            used least recently are removed. 0 makes none.
 
     Returns:
         A `Dataset`.
@@ -89,9 +94,20 @@ def folder(
             )
         groups = layout.split(groups, hold_out, split_seed, validation_fraction, seed)
         any_size = square is not None
-        images = decode_all(groups, image_size, any_size, channels, max_gigabytes)
         entries = [entry for examples in groups.values() for entry, _ in examples]
         fingerprint = _fingerprint(entries)
+        images = decode_all(
+            groups,
+            image_size,
+            any_size,
+            channels,
+            max_gigabytes,
+            cache=Cache(
+                of=f"'{datapath}'",
+                state=lambda: fingerprint + state_of_files(datapath, entries),
+                gigabytes=cache_gigabytes,
+            ),
+        )
     if any_size:
         images = {
             split: Photographs(of_split, square, split == "train", smallest_square)
