@@ -23,6 +23,7 @@ TEST = [
     *DOCS,
     *SERVING,
     "filelock>=3.13",
+    "hypothesis>=6.100",
     "pytest>=8",
     "pytest-xdist>=3.6",
     "ruff>=0.12,<0.19",
@@ -72,6 +73,8 @@ setup(
     classifiers=[
         "Intended Audience :: Science/Research",
         "License :: OSI Approved :: Apache Software License",
+        "Operating System :: MacOS",
+        "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3.10",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",

@@ -113,6 +113,7 @@ def folder():
         split_seed=0,
         max_gigabytes=8.0,
         cache_gigabytes=100.0,
+        value_range=config_dict.placeholder(tuple),
     )
 
 
@@ -162,8 +163,14 @@ def ram(family="ram"):
     config.phases = config_dict.ConfigDict(
         {
             "train": {
-                "weights": {"classification": 1.0, "baseline": 1.0, "reinforce": 1.0},
+                "weights": {
+                    "classification": 1.0,
+                    "baseline": 1.0,
+                    "reinforce": 1.0,
+                    "early_classification": 0.0,
+                },
                 "returns": "right",
+                "credit": {"gamma": 1.0, "gae_lambda": 1.0, "leave_one_out": False},
             }
         }
     )

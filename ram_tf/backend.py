@@ -1,8 +1,9 @@
-"""Keras may run on several backends; we run on TensorFlow alone."""
+"""What we run on: of Keras's backends TensorFlow alone, of systems Linux and macOS."""
 
 import json
 import os
 import pathlib
+import sys
 
 from ram_tf.errors import InputError
 
@@ -28,9 +29,22 @@ def check_backend():
         )
 
 
+def check_system():
+    """Refuses a system that nobody has run this on.
+
+    Raises:
+        InputError: If it is Windows.
+    """
+    if sys.platform == "win32":
+        raise InputError(
+            "ram_tf runs on Linux and macOS: on Windows, install and start it in the "
+            "Windows Subsystem for Linux (wsl --install)."
+        )
+
+
 def _keras_home():
     named = os.environ.get("KERAS_HOME")
     if named is not None:
-        return pathlib.Path(named).expanduser()
+        return pathlib.Path(os.path.expanduser(named))
     home = os.path.expanduser("~")
     return pathlib.Path(home if os.access(home, os.W_OK) else "/tmp", ".keras")

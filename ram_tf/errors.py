@@ -1,5 +1,6 @@
 """What a person is told in one line: an error that can be mended, a warning."""
 
+import contextlib
 import functools
 import sys
 
@@ -21,3 +22,18 @@ def warn(line):
 def warn_once(line):
     """Prints a warning that a process gives once, however often it comes to it."""
     warn(line)
+
+
+@contextlib.contextmanager
+def only_warned(what, report):
+    """Says in a line what went wrong inside, and goes on: what is left matters more.
+
+    Args:
+        what: String, what there is not then.
+        report: Function of one line of text.
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        report(f"warning: {what}: {reason}")

@@ -70,6 +70,21 @@ def take(file, shared=False, wait=False):
     return True
 
 
+def is_free(path):
+    """Returns whether a file that was locked is no longer.
+
+    It is not known to be where the system or the file system has no locks.
+    """
+    if fcntl is None:
+        return False
+    try:
+        with open(path, "r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
 def _mount_point(path):
     path = os.path.abspath(os.path.dirname(path))
     while not os.path.ismount(path):

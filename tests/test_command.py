@@ -326,6 +326,112 @@ def test_another_backend_of_keras_is_refused_in_one_line(
     assert ram_tf.RAM.__name__ == "RAM"
 
 
+def test_windows_is_refused_in_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(sys, "argv", ["train.py", "--no_such_flag"])
+    with pytest.raises(SystemExit) as end:
+        command_line.run(command_line.Command(lambda arguments: None))
+    line = capsys.readouterr().err
+    assert end.value.code == 2 and line.count("\n") == 1
+    assert "runs on Linux and macOS" in line
+
+
+# Paths
+
+# Each command, and its flags that are paths, in the order of the commands.
+PATHS = {
+    "train": ["workdir", "logfolder", "datapath", "pretrain_checkpoint"],
+    "evaluate": ["workdir", "checkpoint", "datapath", "json", "plot"],
+    "predict": ["workdir", "checkpoint", "output"],
+    "visualize": ["workdir", "checkpoint", "datapath", "output"],
+    "export": ["workdir", "checkpoint", "output"],
+    "tune": ["workdir", "datapath", "pretrain_checkpoint"],
+    "ablate": ["workdir", "datapath"],
+    "cross-validate": ["workdir", "datapath"],
+    "benchmark": ["workdir", "datapath", "saved_model", "json"],
+    "serve-client": ["output"],
+    "import-checkpoint": ["workdir", "checkpoint"],
+}
+
+
+# What they do not start without.
+NEEDED = {
+    "evaluate": ["workdir=x"],
+    "predict": ["workdir=x"],
+    "visualize": ["workdir=x", "output=x"],
+    "export": ["workdir=x", "output=x"],
+    "tune": ["workdir=x", "space=ram", "config=ram_digits"],
+    "ablate": ["workdir=x", "variants=active_ram", "config=ram_digits"],
+    "cross-validate": ["workdir=x"],
+    "serve-client": ["model=x"],
+    "import-checkpoint": ["workdir=x", "checkpoint=x"],
+}
+
+
+def needed(name, but=None):
+    words = NEEDED.get(name, [])
+    return [f"--{word}" for word in words if word.partition("=")[0] != but]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_flag_that_is_a_path_knows_home_and_refuses_addresses(
+    name, parsed, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    command = __main__.load(name).COMMAND
+    for flag in PATHS[name]:
+        words = needed(name, flag)
+        parsed(command, *words, f"--{flag}=~/it's, here")
+        assert flags.FLAGS[flag].value == f"{tmp_path}/it's, here"
+        with pytest.raises(InputError, match="only files of this machine") as raised:
+            parsed(command, *words, f"--{flag}=gs://bucket/x")
+        assert "'gs://bucket/x' is an address (gs)" in str(raised.value)
+
+
+def test_what_reads_as_a_path_is_one(parsed):
+    before = set(flags.FLAGS)
+    said = re.compile(r"^(Folder|File|CSV file|Picture (to write|of)|Where)\b")
+    for name in COMMANDS:
+        parsed(__main__.load(name).COMMAND, *needed(name))
+        own = {each: flags.FLAGS[each].help for each in set(flags.FLAGS) - before}
+        found = {each for each, text in own.items() if said.search(text)}
+        assert found <= set(PATHS[name]), name
+
+
+@pytest.mark.parametrize("where", ["--config=~/own.py", "--config ~/own.py"])
+def test_a_config_is_found_at_home(where, parsed, monkeypatch, tmp_path, root):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shutil.copy(root / "configs" / "ram_digits.py", tmp_path / "own.py")
+    parsed(train.COMMAND, *where.split())
+    assert train.configure().data.name == "digits"
+
+
+def test_images_and_folders_are_found_at_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", [])
+    command = command_line.Command(lambda arguments: None, positional="images")
+    words = ["program", "~/a, b", "./c"]
+    assert command_line.parse(command, words) == [f"{tmp_path}/a, b", "./c"]
+    with pytest.raises(InputError, match="'https://x/a.png' is an address"):
+        command_line.parse(command, ["program", "https://x/a.png"])
+
+
+def test_a_comma_in_the_name_of_a_file_separates_nothing(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("a.png", "b, c,d.png", "e.png"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "b").mkdir()
+    for values, expected in (
+        (None, []),
+        (["a.png"], ["a.png"]),
+        (["a.png,b, c,d.png,~/e.png"], ["a.png", "b, c,d.png", f"{tmp_path}/e.png"]),
+        (["b, c,d.png", "a.png"], ["b, c,d.png", "a.png"]),
+        (["no.png,a.png,nor"], ["no.png", "a.png", "nor"]),
+    ):
+        assert command_line.paths(values) == expected
+
+
 STOPPING = ("benchmark", "evaluate", "export", "predict")
 
 

@@ -10,7 +10,8 @@ import pytest
 from ram_tf import experiment
 from ram_tf.errors import InputError
 from ram_tf.families import FAMILIES
-from ram_tf.models import Rollout
+from ram_tf.models import LittlePromise, Rollout
+from ram_tf.objectives import Credit
 from ram_tf.training.optimizers import make_optimizer
 from tests.comparisons import assert_close
 from tests.conftest import ROOT
@@ -144,6 +145,80 @@ def test_an_unknown_return_is_refused_with_the_known_ones(monkeypatch):
     config.phases.train.returns = "money"
     with pytest.raises(InputError, match="'money', expected one of right, belief"):
         _trained_phase(config, "train")
+
+
+PHASE = "phases.train."
+CREDIT = f"{PHASE}credit."
+
+
+def _varied(monkeypatch, overrides):
+    config = config_named("ram_digits", monkeypatch)
+    return _trained_phase(experiment.vary(config, overrides), "train")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "early", "reading"),
+    [
+        ({}, None, {"classify_last": 1}),
+        ({f"{PHASE}returns": "belief"}, None, {"classify_last": 1}),
+        ({f"{PHASE}returns": "log_gain"}, 0.0, {}),
+        ({f"{PHASE}weights.early_classification": 0.5}, 0.5, {}),
+        ({f"{CREDIT}gamma": 0.5}, None, {"classify_last": 1}),
+    ],
+)
+def test_only_what_needs_it_reads_every_glimpse(overrides, early, reading, monkeypatch):
+    phase = _varied(monkeypatch, overrides)
+    assert phase.reading == reading
+    assert phase.weights.get("early_classification") == early
+
+
+def test_only_training_compares_the_copies_of_an_image(monkeypatch):
+    overrides = {f"{CREDIT}leave_one_out": True, "train.mc_samples": 4}
+    phase = _varied(monkeypatch, {**overrides, f"{CREDIT}gamma": 0.5})
+    assert phase.objective.keywords["credit"] == Credit(0.5, copies=4)
+    assert phase.validation_objective.keywords["credit"] == Credit(0.5)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        ({f"{CREDIT}gamma": 1.5}, "credit.gamma must lie in"),
+        ({f"{CREDIT}gae_lambda": -1.0}, "credit.gae_lambda must lie in"),
+        ({f"{CREDIT}leave_one_out": True}, "train.mc_samples must be 2 or more, got 1"),
+        (
+            {
+                f"{CREDIT}leave_one_out": True,
+                f"{CREDIT}gae_lambda": 0.5,
+                "train.mc_samples": 2,
+            },
+            "leave_one_out takes whole returns",
+        ),
+        (
+            {f"{PHASE}returns": "gain", "policy.count_last_action": True},
+            "returns=gain rewards each decision with the glimpse that follows",
+        ),
+    ],
+)
+def test_what_cannot_be_credited_is_refused_by_name(overrides, line, monkeypatch):
+    with pytest.raises(InputError, match=line):
+        _varied(monkeypatch, overrides)
+
+
+@pytest.mark.parametrize(
+    ("returns", "rule"),
+    [
+        ("right", None),
+        ("belief", None),
+        ("minus_loss", None),
+        ("gain", LittlePromise),
+        ("log_gain", LittlePromise),
+    ],
+)
+def test_a_baseline_that_expects_gains_says_when_to_stop(returns, rule, monkeypatch):
+    config = config_named("ram_digits", monkeypatch)
+    config.phases.train.returns = returns
+    network = experiment.build_network(config, (16, 16, 1), 3)
+    assert network.stop_rule is rule
 
 
 def test_a_phase_without_decisions_has_no_return_to_choose(monkeypatch):

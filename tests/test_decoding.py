@@ -7,9 +7,12 @@ import tensorflow as tf
 from ram_tf import data
 from ram_tf.errors import InputError
 from ram_tf.serving import decoding
+from tests.data.awkward_files import awkward_files
 from tests.image_files import image_files, png
 
 FILES = image_files()
+AWKWARD = awkward_files()
+TWELVE_BITS = 0, 4095
 SIZE = 20, 20
 # What `predict` reads and the graph does not: a client sends the pixels instead.
 LEFT_TO_CLIENTS = {
@@ -70,6 +73,44 @@ def test_a_broken_file_is_refused_by_both(decode, name):
         decode([FILES["plain.jpg"], FILES["turned_6.png"], FILES[name]], 3)
     with pytest.raises(InputError, match=name):
         data.decode_image(FILES[name], name, SIZE, 3)
+
+
+def trace(size, value_range):
+    """A function (list of bytes) -> pixels of three channels."""
+    traced = tf.function(
+        lambda contents: decoding.decode_batch(contents, size, 3, value_range),
+        [tf.TensorSpec((None,), tf.string)],
+        autograph=False,
+    )
+    return lambda contents: traced(tf.constant(contents)).numpy()
+
+
+@pytest.fixture(scope="module")
+def decoders():
+    """Range of values -> function (list of bytes) -> pixels, traced once for each."""
+    return {each: trace(awkward_size(), each) for each in (None, TWELVE_BITS)}
+
+
+def awkward_size():
+    return AWKWARD["UPPER.PNG"].pixels.shape[:2]
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_an_awkward_file_is_served_right_or_refused_by_its_number(decoders, name):
+    file = AWKWARD[name]
+    value_range = file.value_range and TWELVE_BITS  # A file of any other is refused.
+    decode = decoders[value_range]
+    if file.served:
+        assert value_range == file.value_range
+        off = np.abs(decode([file.content])[0].astype(int) - file.pixels)
+        assert off.max() <= max(file.tolerance, 1)
+    else:
+        good = AWKWARD["UPPER.PNG"].content
+        with pytest.raises(tf.errors.InvalidArgumentError) as refused:
+            decode([good, file.content])
+        line = str(refused.value)
+        assert "image_bytes[1]: " in line
+        assert decoding.told_range(line) == value_range
 
 
 def test_the_table_tells_a_wrong_decoder_from_a_right_one(decode):

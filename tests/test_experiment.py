@@ -50,7 +50,7 @@ def configs(root, monkeypatch):
     return config_of
 
 
-def reach(*arguments):
+def reach(*arguments, report=None):
     raise Reached
 
 
@@ -137,6 +137,49 @@ def test_the_same_images_elsewhere_are_the_same(photos, tmp_path):
         assert resume(photos, tmp_path / "run") == []
 
 
+@pytest.mark.parametrize(
+    ("family", "place", "said"),
+    [
+        ("pham", (), "model.core does not apply: PHAM of the family pham"),
+        ("ram", ("retina",), "a key 'core' in model does not apply: Retina of"),
+        ("ram", ("core",), "core' in model does not apply: RectifierCell"),
+    ],
+)
+def test_a_key_that_is_left_over_in_the_model_is_named(configs, family, place, said):
+    config = configs(family)
+    section = config.model
+    for name in place:
+        section = section[name]
+    with section.unlocked():
+        section["core" if place != ("core",) else "old_core"] = 3
+    with pytest.raises(InputError, match=said):
+        experiment.build_network(config, (16, 16, 1), 5)
+
+
+def test_a_relative_datapath_is_found_from_elsewhere(photos, tmp_path, monkeypatch):
+    workdir, elsewhere = tmp_path / "other", tmp_path / "elsewhere"
+    monkeypatch.chdir(tmp_path)
+    photos.data.datapath = "data"
+    resume(photos, workdir)
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    config, *_ = experiment.read_run(workdir)
+    assert config.data.datapath == str(tmp_path / "data")
+    assert read(workdir / "config.json")["data"]["datapath"] == "data"
+    # Moved with all that is around it, it is beside them.
+    shutil.move(tmp_path / "data", elsewhere / "data")
+    config, *_ = experiment.read_run(workdir)
+    assert config.data.datapath == "data"
+    # Neither here nor there: what is said missing is the whole path.
+    shutil.rmtree(elsewhere / "data")
+    config, *_ = experiment.read_run(workdir)
+    assert config.data.datapath == str(tmp_path / "data")
+
+
+def test_a_whole_datapath_says_nothing_of_where_it_was_given(photos, tmp_path):
+    assert "datapath_from" not in read(tmp_path / "run" / "dataset.json")
+
+
 @pytest.mark.parametrize("accept", [False, True])
 def test_other_classes_are_refused_whatever_is_accepted(accept, photos, tmp_path):
     (tmp_path / "data" / "a").rename(tmp_path / "data" / "c")
@@ -182,7 +225,7 @@ def test_data_may_not_change_between_phases_either(configs, tmp_path, monkeypatc
     config = configs("pham")
     workdir = tmp_path / "run" / "first"
     dataset = data.synthetic(image_size=20, num_train=200)
-    monkeypatch.setattr(runner, "load_data", lambda config: dataset)
+    monkeypatch.setattr(runner, "load_data", lambda config, report: dataset)
     (workdir / "checkpoints" / "best").mkdir(parents=True)
     config_of_first = experiment.phase_config(config, FAMILIES["pham"].phase("first"))
     (workdir / "config.json").write_text(config_of_first.to_json())
@@ -351,7 +394,14 @@ def test_what_is_written_today_is_whole(root, monkeypatch):
     assert not lines
 
 
-# Which code it was
+# Which command and which code it was
+
+
+def test_a_run_keeps_the_command_that_made_it():
+    describe = experiment.describe_command
+    argv = ["/home/me/ram/train.py", "--workdir=runs/a b"]
+    assert describe(argv) == "python train.py '--workdir=runs/a b'"
+    assert describe(["/usr/bin/ram-tf", "train"]) == "ram-tf train"
 
 
 def test_the_environment_says_when_files_were_changed_since_the_commit(tmp_path):

@@ -13,7 +13,7 @@ MIDDLE = (*LOW, "files", "locks", "processors", "pixels", "data", "models", "pol
 # Each part and all that it may import of ours.
 ALLOWED = {
     "errors": (),
-    "files": (),
+    "files": ("errors",),
     "locks": ("errors",),
     "processors": (),
     "random": (),
@@ -52,7 +52,15 @@ ALLOWED = {
     "benchmark": (*MIDDLE, "layers", "families", "training", "experiment", "serving"),
     "interchange": ("errors", "files", "models", "training", "experiment"),
     "commands": (
-        *("errors", "backend", "families", "pretrained", "experiment", "studies"),
+        *(
+            "errors",
+            "files",
+            "backend",
+            "families",
+            "pretrained",
+            "experiment",
+            "studies",
+        ),
         *("serving", "benchmark", "interchange"),
     ),
 }

@@ -69,6 +69,17 @@ def test_any_other_reason_is_the_one_that_is_named(tmp_path, monkeypatch, number
     assert TAKEN not in str(raised.value)
 
 
+def test_a_lock_that_nobody_holds_is_free(tmp_path, monkeypatch):
+    path = tmp_path / "one"
+    assert not locks.is_free(path)  # Nobody has ever held it.
+    with open(path, "w") as file:
+        locks.hold(file, TAKEN)
+        assert not locks.is_free(path)
+    assert locks.is_free(path)
+    refuse_with(monkeypatch, errno.ENOLCK)
+    assert not locks.is_free(path)  # Nobody knows.
+
+
 def test_locks_import_where_there_are_none(root):
     code = "import sys; sys.modules['fcntl'] = None; from ram_tf import locks"
     subprocess.run([sys.executable, "-c", code], cwd=root, check=True)

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from ram_tf import models, policies, random
+from ram_tf import layers, models, policies, random
 from ram_tf.errors import InputError
 from ram_tf.families import FAMILIES
 from tests.comparisons import assert_close
@@ -120,6 +120,7 @@ def test_copies_are_averaged(networks, xla):
 RULES = {
     models.Settled: ("longer", lambda belief: 0.05 + 0.3 * (1 - belief)),
     models.LittleToGain: ("shorter", lambda belief: 1 - belief.max(axis=-1)),
+    models.LittlePromise: ("shorter", lambda belief: 1 - belief.max(axis=-1)),
 }
 
 
@@ -160,6 +161,37 @@ def test_a_family_has_a_rule_or_says_that_it_has_none(name, networks):
     else:
         with pytest.raises(InputError, match="says when to stop"):
             networks[name].make_stop_rule(0.5)
+
+
+def test_looking_stops_where_the_baseline_promises_little():
+    rule = models.LittlePromise(0.25)
+    assert "promise:0.25 stops once the baseline promises less" in rule.describe()
+    promised = np.float32([[0.5, 0.2, 0.3], [0.25, -1.0, 0.0]])
+    assert rule.evidence({}) is None
+    evidence = rule.evidence({"baselines": promised})
+    stops = rule(np.zeros((2, 3, 4)), evidence)
+    assert np.asarray(stops).tolist() == [[False, True, False], [False, True, True]]
+
+
+def test_no_image_is_looked_at_longer_than_its_baseline_promises():
+    network = models.RAM(4, retina=layers.Retina(6), core=layers.RectifierCell(8))
+    images = np.random.default_rng(0).random((12, 10, 12, 1), "float32")
+    network.build(images.shape)
+    kernel = np.random.default_rng(1).normal(size=(8, 1))
+    network.baseline.value.kernel.assign(kernel)
+    network.baseline.value.bias.assign([9.0])  # A bound is no less than 0.
+    policy = policies.GaussianPolicy(sample=False)
+    looked = network(images, policy=policy, num_glimpses=5)
+    promised = np.asarray(looked.extras["baselines"])
+    bound = np.median(promised[:, :2])
+    expected = np.argmax(promised < bound, axis=1) + 1
+    expected[~(promised[:, :4] < bound).any(axis=1)] = 5
+    looker = models.DynamicLooker(network, policy, 5, models.LittlePromise(bound))
+    found = looker(images)
+    assert found["num_glimpses"].tolist() == expected.tolist()
+    assert len(set(expected)) > 1
+    beliefs = np.asarray(tf.nn.softmax(looked.logits))[np.arange(12), expected - 1]
+    np.testing.assert_allclose(found["probabilities"], beliefs, atol=1e-5)
 
 
 def test_a_rule_is_named_or_its_number_alone_is_given(networks):

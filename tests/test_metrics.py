@@ -368,6 +368,20 @@ def test_policies_are_measured_as_plain_rollouts_are(compared, name):
         assert value == pytest.approx(np.mean([s[key] for s in moves]), abs=1e-6)
 
 
+def test_a_control_is_told_by_what_it_does_not_by_its_name(compared):
+    _, result, _ = compared
+    measured, lines = dict(result["policies"]), []
+    for name, policy in POLICIES.items():
+        assert measured[name]["blind"] == policy.blind
+    # As of a run that was trained with a control, and of one from before it was kept.
+    blind = {**next(iter(measured.values())), "blind": True}
+    old = {key: value for key, value in blind.items() if key != "blind"}
+    policies = {"learned": blind, "mine": old, "center": old}
+    reports.report_comparison({**result, "policies": policies}, lines.append)
+    named = [line for line in lines if "(control)" in line]
+    assert {line.split(" ")[0] for line in named} == {"learned", "center"}
+
+
 def test_a_comparison_says_what_was_compared(compared):
     _, result, ticks = compared
     assert list(result["policies"]) == list(POLICIES)

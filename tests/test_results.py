@@ -92,7 +92,7 @@ def measured(*values, error=None):
     return {"mean": list(values), "std": [0.0, 0.0012], "standard_error": errors}
 
 
-def write_run(workdir, config):
+def write_run(workdir, config, **more):
     """Writes what a finished run leaves, with figures made up for this test."""
     policy = {
         "accuracy": measured(0.4, 0.91234, error=0.00345),
@@ -111,6 +111,7 @@ def write_run(workdir, config):
         "steps": 3000,
         "parameters": 250_509,
         "environment": {"commit": "abc1234", "dirty": False, "tensorflow": "2.21.0"},
+        **more,
     }
     workdir.mkdir()
     (workdir / "results.json").write_text(json.dumps(results))
@@ -160,6 +161,29 @@ def test_a_changed_config_needs_the_command_that_trained_it(recorder, config, tm
     output = recorder.record(workdir, path, "mine", command, None, None, tmp_path)
     row = json.loads(output.read_text())
     assert (row["command"], row["hardware"]) == (command, None)
+
+
+@pytest.mark.parametrize(
+    ("kept", "shown"),
+    [
+        (
+            "python train.py --datapath=/home/me/x --config.train.epochs=1",
+            "python train.py --datapath=DIR --config.train.epochs=1",
+        ),
+        (
+            "ram-tf train --workdir '/tmp/a b' --datapath /home/me/x --lr=1e-3",
+            "ram-tf train --datapath=DIR --lr=1e-3",
+        ),
+    ],
+)
+def test_a_changed_config_has_the_command_that_its_run_kept(
+    recorder, config, tmp_path, kept, shown
+):
+    config["train"]["epochs"] = 1
+    workdir = write_run(tmp_path / "run", config, command=kept)
+    path = ROOT / "configs" / "ram_digits.py"
+    output = recorder.record(workdir, path, "mine", None, None, None, tmp_path)
+    assert json.loads(output.read_text())["command"] == shown
 
 
 def test_an_unfinished_run_is_refused(recorder, tmp_path):

@@ -14,13 +14,13 @@ TRAINS = {
     "classification": SEEING,
     "baseline": {"baseline"},
     "reinforce": {"location"},
+    "early_classification": SEEING,
 }
 ACTIVELY_TRAINS = {
     **TRAINS,
     "error_fit": {"error_head"},
     "uncertainty": SEEING,
     "intrinsic_belief": SEEING,
-    "early_classification": SEEING,
 }
 GLIMPSE_NETWORKS = {
     "mlp": lambda: layers.MlpGlimpse(16, 16, 32),

@@ -42,7 +42,7 @@ def test_weights_of_the_published_code_are_answered_with_what_to_give(
     with pytest.raises(InputError) as raised:
         experiment.check(config)
     line = str(raised.value)
-    assert str(path) in line and "a workdir that train.py wrote" in line
+    assert str(path) in line and "the folder of a run" in line
     assert "tools/import_torch_checkpoint.py" in line
 
 

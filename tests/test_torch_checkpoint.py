@@ -13,7 +13,10 @@ import pytest
 from ram_tf import experiment, layers
 from ram_tf.errors import InputError
 from ram_tf.interchange import published_ram
-from ram_tf.interchange.torch_checkpoint import read_torch_checkpoint
+from ram_tf.interchange.torch_checkpoint import (
+    find_weights,
+    read_torch_checkpoint,
+)
 from ram_tf.studies.evaluate import evaluate
 from tests.test_configs import config_named
 
@@ -22,7 +25,13 @@ WEIGHTS = {
     "a.steps": np.array([3, 5], "int64"),
     "a.scale": np.array(0.5, "float64"),
 }
-TYPES = {"f": "FloatStorage", "d": "DoubleStorage", "l": "LongStorage"}
+TYPES = {
+    "f": "FloatStorage",
+    "d": "DoubleStorage",
+    "l": "LongStorage",
+    "e": "HalfStorage",
+    "H": "BFloat16Storage",  # Its bits.
+}
 
 
 class Named:
@@ -57,6 +66,8 @@ class Pickler(pickle._Pickler):
     def save(self, obj, save_persistent_id=True):
         if isinstance(obj, Named):
             self.write(pickle.GLOBAL + f"{obj.module}\n{obj.name}\n".encode())
+        elif isinstance(obj, Written):
+            self.write(obj.content)
         elif isinstance(obj, Rebuilt):
             self.save(obj.call)
             self.save(obj.arguments)
@@ -133,11 +144,88 @@ class Runs:
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_nothing_in_a_checkpoint_is_run(kind, tmp_path):
-    trap = tmp_path / "was_here"
-    FORMATS[kind](tmp_path / "c.pth", {"model_state": Runs(trap)}, {})
-    with pytest.raises(InputError, match=r"posix.mkdir.*not read"):
-        read_torch_checkpoint(tmp_path / "c.pth")
-    assert not trap.exists()
+    trap, said = tmp_path / "was_here", []
+    FORMATS[kind](tmp_path / "c.pth", {"model_state": Runs(trap), "epoch": 3}, {})
+    found = read_torch_checkpoint(tmp_path / "c.pth", said.append)
+    assert found == {"epoch": 3} and not trap.exists()
+    (line,) = said
+    assert line.endswith("without running any: posix.mkdir")
+
+
+# Protocol 2 as it is written by hand: what only other packages could pickle.
+SCALAR = (
+    b"cnumpy.core.multiarray\nscalar\n"
+    b"(cnumpy\ndtype\n(U\x02f8I00\nI01\ntR(I3\nU\x01<tbU\x08\0\0\0\0\0\0\xf0?tR"
+)
+LEAVES = {
+    "a numpy scalar": SCALAR,
+    "argparse's options": b"cargparse\nNamespace\n)\x81}U\x02lrK\x01sb",
+    "a class alone": b"cmy.project\nModel\n",
+    "a dictionary with a default": (
+        b"ccollections\ndefaultdict\n(cbuiltins\ndict\ntRK\x01K\x02s"
+    ),
+    "a set": b"cbuiltins\nset\n(](K\x01K\x02etR",
+    "a list of one's own": b"cmy\nList\n)\x81(K\x01K\x02e",
+    "a call of a call": b"cos\nsystem\n(U\x02lstR)R",
+    "an old instance": b"(imy\nOld\n",
+}
+
+
+class Written:
+    """Is pickled as these bytes."""
+
+    def __init__(self, content):
+        self.content = content
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("leaf", LEAVES.values(), ids=LEAVES)
+def test_what_lies_beside_the_weights_is_passed_over(kind, leaf, tmp_path):
+    content, storages = as_saved(WEIGHTS)
+    beside = {"best": Written(leaf), "all": [1, Written(leaf)], "state_dict": content}
+    FORMATS[kind](tmp_path / "c.pth", beside, storages)
+    said = []
+    found = read_torch_checkpoint(tmp_path / "c.pth", said.append)
+    assert list(found) == ["all", "state_dict"] and found["all"] == [1]
+    assert list(find_weights(found)) == list(WEIGHTS)
+    assert len(said) == 1
+
+
+def test_a_whole_model_is_none_of_weights(tmp_path):
+    write_zip(tmp_path / "c.pth", Written(LEAVES["argparse's options"]), {})
+    found = read_torch_checkpoint(tmp_path / "c.pth", lambda line: None)
+    with pytest.raises(InputError, match="no dictionary.*expected a state_dict"):
+        find_weights(found)
+
+
+@pytest.mark.parametrize("key", [None, "model_state", "state_dict", "model", "net"])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.module.", "model."])
+def test_weights_are_found_under_the_names_that_people_use(key, prefix):
+    weights = {f"{prefix}{name}": array for name, array in WEIGHTS.items()}
+    saved = weights if key is None else {"epoch": 7, key: weights}
+    assert list(find_weights(saved)) == list(WEIGHTS)
+    assert list(find_weights({"epoch": 3, "model": saved})) == list(WEIGHTS)
+
+
+def test_a_prefix_that_not_all_have_is_part_of_a_name():
+    weights = {"module.a": np.zeros(1), "b": np.zeros(1)}
+    assert find_weights(weights) == weights
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_half_precision_is_read(kind, tmp_path):
+    values = np.array([1.0, -2.5, 3e38, 0.0], "float32")
+    bits = (values.view("uint32") >> 16).astype("uint16")
+    half = np.array([1.0, -2.5, 6e4], "float16")
+    content = {
+        "b": Rebuilt(Stored("0", bits), 1, (3,), (1,)),
+        "h": Rebuilt(Stored("1", half), 0, (3,), (1,)),
+    }
+    FORMATS[kind](tmp_path / "c.pth", content, {"0": bits, "1": half})
+    found = read_torch_checkpoint(tmp_path / "c.pth")
+    assert found["b"].dtype == "float32" and found["h"].dtype == "float16"
+    np.testing.assert_allclose(found["b"], values[1:], rtol=2**-7)
+    np.testing.assert_array_equal(found["h"], half)
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -440,6 +440,23 @@ def test_the_monitor_draws_the_gain_if_there_is_one(tmp_path, policy, tag):
     assert tags == {tag}
 
 
+def test_a_picture_that_cannot_be_drawn_is_a_line_of_the_run(tmp_path):
+    shape, said = (8, 10, 1), []
+    folder = tmp_path / "figures"
+    folder.write_text("a file in its place")
+    monitor = PolicyMonitor(
+        GAIN_POLICY, grid_images(shape), LABELS, names(3), folder, report=said.append
+    )
+    monitor.set_params({"epochs": 1})
+    monitor.set_model(StandInTrainer(make_pham(shape), 3))
+    monitor.on_train_begin()
+    logs = {}
+    monitor.on_epoch_end(0, logs)
+    assert "spread" in logs
+    (line,) = said
+    assert line.startswith("warning: no picture after epoch 1: ") and "figures" in line
+
+
 CURVES = """epoch,loss,accuracy,spread,learning_rate,val_loss,val_accuracy
 0,2.0,0.25,0.1,0.001,2.5,0.2
 1,1.5,0.5,,0.001,2.0,0.4

@@ -11,7 +11,7 @@ FLAGS = flags.FLAGS
 
 
 def define_flags():
-    flags.DEFINE_string("workdir", None, "Folder of a run.", required=True)
+    command_line.define_path("workdir", None, "Folder of a run.", required=True)
     flags.DEFINE_string("name", None, "Name of the packaged model.", required=True)
     flags.DEFINE_bool("half", False, "Store the weights in 16 bits, half the size.")
 

@@ -12,6 +12,7 @@ import ast
 import json
 import pathlib
 import runpy
+import shlex
 import sys
 
 from absl import flags
@@ -25,23 +26,14 @@ FLAGS = flags.FLAGS
 
 def define_flags():
     """Defines the flags of this command."""
-    flags.DEFINE_string("workdir", None, "Folder of a finished run.", required=True)
+    command_line.define_path(
+        "workdir", None, "Folder of a finished run.", required=True
+    )
     flags.DEFINE_string("config", None, "Its config; default the workdir's name.")
     flags.DEFINE_string("name", None, "Name of the row; default the config's.")
-    flags.DEFINE_string("command", None, "What trained it, if not the config.")
+    flags.DEFINE_string("command", None, "What trained it; default what the run kept.")
     flags.DEFINE_string("hardware", None, "What it was trained on, in words.")
     flags.DEFINE_string("preset", None, "The packaged model of its weights.")
-
-
-def read_json(path):
-    """Reads a file of a run, or refuses its folder."""
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"cannot read {path}: --workdir takes the folder of a run, or of its last "
-            "phase, that is finished."
-        ) from error
 
 
 def make_row(results, trained, **known):
@@ -110,17 +102,20 @@ def measure(measured):
     }
 
 
-def command_of(config, path):
-    """Returns what trains a config file as it is, which a run's config must be.
+def command_of(config, path, recorded):
+    """Returns what trained a run: a config file as it is, or what the run has kept.
 
     Args:
         config: Content of the run's `config.json`.
         path: Path of the config file.
+        recorded: The command line in its `results.json`, or `None`: an older run's.
     """
     sys.path.append(str(path.parent))
     own = json.loads(json.dumps(runpy.run_path(str(path))["get_config"]().to_dict()))
     for each in (own, config):
         each["data"] = {**each["data"], "datapath": None}
+    if own != config and recorded:
+        return anywhere(recorded)
     if own != config:
         keys = sorted(key for key in own if own[key] != config.get(key))
         raise InputError(
@@ -131,12 +126,28 @@ def command_of(config, path):
     return f"python train.py --config=configs/{path.name}{datapath}"
 
 
+def anywhere(command):
+    """Returns a command line without the paths of the machine that it ran on."""
+    words, kept = iter(shlex.split(command)), []
+    for word in words:
+        name, equals, _ = word.partition("=")
+        option = name.lstrip("-")
+        if option not in ("datapath", "config.data.datapath", "workdir", "logfolder"):
+            kept.append(word)
+            continue
+        if not equals:
+            next(words, None)
+        if option.endswith("datapath"):
+            kept.append("--datapath=DIR")
+    return shlex.join(kept)
+
+
 def record(workdir, path, name, command, hardware, preset, folder):
     """Writes the row of a run; returns the path of its file."""
     from ram_tf import experiment
 
-    results = read_json(workdir / "results.json")
-    config = read_json(workdir / "config.json")
+    results = experiment.read_json(workdir / "results.json")
+    config = experiment.read_json(workdir / "config.json")
     if "test" not in results:
         raise InputError(f"{workdir} was not tested on test images: no row of a table.")
     if not path.is_file():
@@ -164,7 +175,7 @@ def record(workdir, path, name, command, hardware, preset, folder):
         ),
         model=experiment.model_class(config["family"]).__name__,
         preset=preset,
-        command=command or command_of(config, path),
+        command=command or command_of(config, path, results.get("command")),
         hardware=hardware,
         **kept,
     )

@@ -287,4 +287,6 @@ def _seconds_to_first_step(command):
         finally:
             process.kill()
             process.wait()
-    raise InputError("train.py ended before its first step: run it to see why.")
+    raise InputError(
+        "training ended before its first step: run the command to see why."
+    )

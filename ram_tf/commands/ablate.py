@@ -21,7 +21,9 @@ def define_flags():
     flags.DEFINE_string(
         "variants", None, "Name of variants, or their python file.", required=True
     )
-    flags.DEFINE_string("workdir", None, "Folder of the comparison.", required=True)
+    command_line.define_path(
+        "workdir", None, "Folder of the comparison.", required=True
+    )
     flags.DEFINE_list("seeds", ["0"], "Seeds, each of which trains every variant.")
     flags.DEFINE_enum(
         "split",

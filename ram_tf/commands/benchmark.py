@@ -27,10 +27,12 @@ def define_flags():
     flags.DEFINE_integer(
         "repeats", 15, "Timed calls; medians are printed.", lower_bound=3
     )
-    flags.DEFINE_string("saved_model", None, "Folder of an exported model to measure.")
-    flags.DEFINE_string("workdir", None, "Run to measure, or that was exported.")
+    command_line.define_path(
+        "saved_model", None, "Folder of an exported model to measure."
+    )
+    command_line.define_path("workdir", None, "Run to measure, or that was exported.")
     command_line.define_stop()
-    flags.DEFINE_string("json", None, "File for the numbers.")
+    command_line.define_path("json", None, "File for the numbers.")
 
 
 def main(arguments):

@@ -6,6 +6,7 @@ Imports neither TensorFlow nor anything that does, so that flags are parsed firs
 import contextlib
 import dataclasses
 import functools
+import itertools
 import operator
 import os
 import pathlib
@@ -19,9 +20,10 @@ from collections.abc import Callable
 from absl import app, flags
 from ml_collections import config_flags
 
-from ram_tf.backend import check_backend
+from ram_tf.backend import check_backend, check_system
 from ram_tf.commands import config_files
 from ram_tf.errors import InputError
+from ram_tf.files import expand_path
 
 FLAGS = flags.FLAGS
 STARTED = time.time()
@@ -41,6 +43,13 @@ class OrNone(flags.ArgumentParser):
         return self.parser.flag_type()
 
 
+class PathParser(flags.ArgumentParser):
+    """Reads a path as `expand_path` does."""
+
+    def parse(self, argument):
+        return None if argument is None else expand_path(argument)
+
+
 @dataclasses.dataclass(frozen=True)
 class ShortName:
     """A flag that stands for a key of the config.
@@ -56,9 +65,9 @@ class ShortName:
     help: str
 
 
-_TEXT, _WHOLE = flags.ArgumentParser(), flags.IntegerParser()
+_TEXT, _WHOLE, _PATH = flags.ArgumentParser(), flags.IntegerParser(), PathParser()
 SHORT_NAMES = {
-    "datapath": ShortName("data.datapath", _TEXT, "Folder where the data are."),
+    "datapath": ShortName("data.datapath", _PATH, "Folder where the data are."),
     "batch": ShortName("train.batch_size", _WHOLE, "Images of a training step."),
     "batchv": ShortName("eval.batch_size", _WHOLE, "Images evaluated at a time."),
     "T": ShortName("train.num_glimpses", _WHOLE, "Glimpses of an image."),
@@ -73,7 +82,7 @@ SHORT_NAMES = {
         "Precision: float32, mixed_bfloat16 or mixed_float16.",
     ),
     "pretrain_checkpoint": ShortName(
-        "train.pretrain_checkpoint", _TEXT, "Weights that training starts from."
+        "train.pretrain_checkpoint", _PATH, "Weights that training starts from."
     ),
 }
 # The words that ask for a command's help alone.
@@ -122,6 +131,7 @@ def run(command):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     app.define_help_flags()
     try:
+        check_system()
         check_backend()
         names = define(command)
         if HELP & set(sys.argv[1:]):
@@ -200,7 +210,7 @@ def parse(command, argv):
         )
     if command.default_config is not None:
         _set_to_none(FLAGS["config"])
-    return arguments
+    return [expand_path(argument) for argument in arguments]
 
 
 def choose_config(command, argv):
@@ -272,13 +282,44 @@ def asked(command, more=None):
     return values
 
 
+def define_path(name, default, description, required=False):
+    """Defines a flag whose value is a path; the arguments are those of absl's."""
+    flags.DEFINE(PathParser(), name, default, description, required=required)
+
+
+def paths(values):
+    """Returns the paths that a flag of several names: each value has commas between.
+
+    A comma between what are no files, but the two parts of one's name, separates
+    nothing.
+
+    Args:
+        values: Sequence of strings, or `None`: none.
+    """
+    found = []
+    for value in values or ():
+        words = value.split(",")
+        while words:
+            joined = itertools.accumulate(words, "{},{}".format)
+            files = (index for index, name in enumerate(joined, 1) if _is_file(name))
+            count = next(files, 1)
+            found.append(expand_path(",".join(words[:count])))
+            words = words[count:]
+    return found
+
+
+def _is_file(name):
+    return os.path.isfile(os.path.expanduser(name))
+
+
 def define_stop():
     """Defines `--stop` and the older name of its number."""
     flags.DEFINE_list(
         "stop",
         None,
         "When looking stops, NAME:NUMBER: settled:2 of active RAM, little_to_gain:0.02 "
-        "(nats) of PHAM. Several numbers where several are compared.",
+        "(nats) of PHAM, promise:0.01 of RAM trained with phases.train.returns=gain "
+        "(probability) or log_gain (nats). Several numbers where several are compared.",
     )
     flags.DEFINE_list("stop_epsilon", None, "The number of --stop alone.")
 

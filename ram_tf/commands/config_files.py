@@ -7,6 +7,7 @@ import difflib
 import pathlib
 
 from ram_tf.errors import InputError
+from ram_tf.files import expand_path
 
 PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 # What a file of each kind holds, and where those with a name are.
@@ -42,7 +43,7 @@ def find(text, kind="config"):
     Raises:
         InputError: If it is neither.
     """
-    path = pathlib.Path(text)
+    path = pathlib.Path(expand_path(text))
     if path.is_file():
         return path
     content, folder = KINDS[kind]

@@ -16,7 +16,9 @@ FLAGS = flags.FLAGS
 
 def define_flags():
     """Defines the flags of this command."""
-    flags.DEFINE_string("workdir", None, "Folder of the comparison.", required=True)
+    command_line.define_path(
+        "workdir", None, "Folder of the comparison.", required=True
+    )
     flags.DEFINE_integer("folds", 5, "Number of folds.", lower_bound=2)
     flags.DEFINE_enum(
         "control", "center", ["center", "random", "raster"], "What it is compared with."

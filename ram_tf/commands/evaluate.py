@@ -17,21 +17,30 @@ FLAGS = flags.FLAGS
 
 def define_flags():
     """Defines the flags of this command."""
-    flags.DEFINE_string("workdir", None, "Folder of a run.", required=True)
-    flags.DEFINE_string("checkpoint", "best", "best, last, or a checkpoint's folder.")
+    command_line.define_path("workdir", None, "Folder of a run.", required=True)
+    command_line.define_path(
+        "checkpoint", "best", "best, last, or a checkpoint's folder."
+    )
     flags.DEFINE_list("num_glimpses", None, "Numbers of glimpses; default as trained.")
     flags.DEFINE_integer(
         "mc_samples", None, "Copies averaged; default as configured.", 1
     )
     flags.DEFINE_list("policy", None, "Policies to compare; default all.")
     flags.DEFINE_integer("seeds", 5, "Evaluation seeds.", lower_bound=1)
-    flags.DEFINE_enum("split", "test", ["test", "validation"], "Images to read.")
+    flags.DEFINE_enum(
+        "split",
+        None,
+        ["test", "validation", "all"],
+        "Images to read; default test, of another folder without one all.",
+    )
     flags.DEFINE_integer("max_examples", None, "Only the first images.", lower_bound=1)
-    flags.DEFINE_string("datapath", None, "Where the data are; default as trained.")
+    command_line.define_path(
+        "datapath", None, "Where the data are; default as trained."
+    )
     flags.DEFINE_bool("robustness", False, "Also scaled, shifted and cluttered images.")
     command_line.define_stop()
-    flags.DEFINE_string("json", None, "File for the numbers.")
-    flags.DEFINE_string("plot", None, "Picture of accuracy against glimpses.")
+    command_line.define_path("json", None, "File for the numbers.")
+    command_line.define_path("plot", None, "Picture of accuracy against glimpses.")
 
 
 def main(arguments):

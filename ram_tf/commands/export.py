@@ -14,11 +14,13 @@ FLAGS = flags.FLAGS
 
 def define_flags():
     """Defines the flags of this command."""
-    flags.DEFINE_string("workdir", None, "Folder of a run.", required=True)
-    flags.DEFINE_string(
+    command_line.define_path("workdir", None, "Folder of a run.", required=True)
+    command_line.define_path(
         "output", None, "Folder of the model: models/NAME.", required=True
     )
-    flags.DEFINE_string("checkpoint", "best", "best, last, or a checkpoint's folder.")
+    command_line.define_path(
+        "checkpoint", "best", "best, last, or a checkpoint's folder."
+    )
     flags.DEFINE_integer(
         "mc_samples",
         None,

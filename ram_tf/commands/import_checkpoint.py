@@ -15,8 +15,8 @@ FLAGS = flags.FLAGS
 
 def define_flags():
     """Defines the flags of this command."""
-    flags.DEFINE_string("checkpoint", None, "The file to import.", required=True)
-    flags.DEFINE_string("workdir", None, "Folder to write.", required=True)
+    command_line.define_path("checkpoint", None, "The file to import.", required=True)
+    command_line.define_path("workdir", None, "Folder to write.", required=True)
     flags.DEFINE_float("stddev", 0.17, "Sigma of its policy.", lower_bound=1e-6)
     flags.DEFINE_integer("num_scales", 1, "Patches of a glimpse.", lower_bound=1)
     flags.DEFINE_float(

@@ -6,7 +6,8 @@ ram-tf predict --workdir=DIR --stop=settled:1 FOLDER
 ram-tf predict --workdir=DIR --shard=0/4 FOLDER --output=predictions.csv
 
 The same command goes on where it was stopped. With --shard=I/N, N of these commands, I
-from 0, share the files, on one machine or many.
+from 0, share the files, on one machine or many. With --skip_unreadable files that
+cannot be read are listed in the end, and the exit status is 3 then.
 """
 
 from absl import flags
@@ -19,22 +20,31 @@ FLAGS = flags.FLAGS
 
 def define_flags():
     """Defines the flags of this command."""
-    flags.DEFINE_string("workdir", None, "Folder of a run.", required=True)
-    flags.DEFINE_string("checkpoint", "best", "best, last, or a checkpoint's folder.")
-    flags.DEFINE_string("output", None, "CSV file; default the terminal.")
+    command_line.define_path("workdir", None, "Folder of a run.", required=True)
+    command_line.define_path(
+        "checkpoint", "best", "best, last, or a checkpoint's folder."
+    )
+    command_line.define_path("output", None, "CSV file; default the terminal.")
     flags.DEFINE_string("policy", None, "Policy that looks; default the family's.")
     flags.DEFINE_integer("num_glimpses", None, "Default as trained.", lower_bound=1)
     command_line.define_stop()
     flags.DEFINE_bool("xla", False, "Compile with XLA: slower to start, then faster.")
     flags.DEFINE_integer("batch_size", 64, "Images at a time.", lower_bound=1)
+    flags.DEFINE_bool(
+        "skip_unreadable", False, "Go on without files that cannot be read; status 3."
+    )
     flags.DEFINE_string("shard", "0/1", "I/N: part I, from 0, of N parts.")
 
 
 def main(arguments):
-    """Makes the one call of this command, with what its flags say."""
+    """Makes the one call of this command, with what its flags say.
+
+    Returns:
+        The exit status: 3 if files were skipped.
+    """
     from ram_tf.serving import prediction
 
-    prediction.predict(
+    skipped = prediction.predict(
         FLAGS.workdir,
         arguments,
         output=FLAGS.output,
@@ -45,7 +55,9 @@ def main(arguments):
         batch_size=FLAGS.batch_size,
         xla=FLAGS.xla,
         checkpoint=FLAGS.checkpoint,
+        skip_unreadable=FLAGS.skip_unreadable,
     )
+    return 3 if skipped else 0
 
 
 def _shard(text):

@@ -26,7 +26,7 @@ def define_flags():
         "num_glimpses", 6, "The most to take with --step.", lower_bound=1
     )
     flags.DEFINE_integer("seed", 0, "Seed of --step.")
-    flags.DEFINE_string("output", None, "Picture to write with --step.")
+    command_line.define_path("output", None, "Picture to write with --step.")
     flags.DEFINE_float(
         "load_seconds", None, "Send requests for so long.", lower_bound=0
     )

@@ -30,7 +30,7 @@ PHASE_NAMES = {
 
 def define_flags():
     """Defines the flags of this command."""
-    flags.DEFINE_string("workdir", None, "Folder of the run; default runs/NAME.")
+    command_line.define_path("workdir", None, "Folder of the run; default runs/NAME.")
     flags.DEFINE_alias("logfolder", "workdir")
     flags.DEFINE_bool("overwrite", False, "Delete what is in the workdir, start anew.")
     flags.DEFINE_bool(
@@ -48,7 +48,11 @@ def define_flags():
         (flags.FloatParser(), "lr", "Learning rate of the phase."),
         (flags.IntegerParser(), "epochs", "Epochs of the phase."),
         (flags.FloatParser(), "ccebal", "Weight of the phase's classification loss."),
-        (flags.ArgumentParser(), "pretrain_checkpoint", "Weights that it starts from."),
+        (
+            command_line.PathParser(),
+            "pretrain_checkpoint",
+            "Weights that it starts from.",
+        ),
     ):
         flags.DEFINE(command_line.OrNone(kind), name, None, description)
 

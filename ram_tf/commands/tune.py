@@ -20,7 +20,7 @@ def define_flags():
     flags.DEFINE_string(
         "space", None, "Name of a space, or its python file.", required=True
     )
-    flags.DEFINE_string("workdir", None, "Folder of the search.", required=True)
+    command_line.define_path("workdir", None, "Folder of the search.", required=True)
     flags.DEFINE_enum(
         "tuner", "random", ["random", "bayesian", "grid", "hyperband"], "How to search."
     )

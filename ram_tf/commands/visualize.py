@@ -19,20 +19,26 @@ FLAGS = flags.FLAGS
 
 def define_flags():
     """Defines the flags of this command."""
-    flags.DEFINE_string("workdir", None, "Folder of a run.", required=True)
+    command_line.define_path("workdir", None, "Folder of a run.", required=True)
     flags.DEFINE_enum(
         "kind",
         "glimpses",
         ["glimpses", "animation", "eig", "curves"],
         "Picture to draw.",
     )
-    flags.DEFINE_string("output", None, "Picture to write.", required=True)
-    flags.DEFINE_list("images", None, "Image files; default the first test images.")
+    command_line.define_path("output", None, "Picture to write.", required=True)
+    flags.DEFINE_multi_string(
+        "images", None, "Image file, or several; default the first test images."
+    )
     flags.DEFINE_integer("num_images", 6, "Test images to draw.", lower_bound=1)
     flags.DEFINE_integer("num_glimpses", None, "Default as trained.", lower_bound=1)
     flags.DEFINE_string("policy", None, "Policy that looks; default the family's.")
-    flags.DEFINE_string("checkpoint", "best", "best, last, or a checkpoint's folder.")
-    flags.DEFINE_string("datapath", None, "Where the data are; default as trained.")
+    command_line.define_path(
+        "checkpoint", "best", "best, last, or a checkpoint's folder."
+    )
+    command_line.define_path(
+        "datapath", None, "Where the data are; default as trained."
+    )
 
 
 def main(arguments):
@@ -43,7 +49,7 @@ def main(arguments):
         FLAGS.workdir,
         FLAGS.kind,
         FLAGS.output,
-        images=FLAGS.images,
+        images=command_line.paths(FLAGS.images),
         num_images=FLAGS.num_images,
         num_glimpses=FLAGS.num_glimpses,
         policy=FLAGS.policy,

@@ -1,8 +1,9 @@
 """Image data sets, read into memory and served as reproducible batches."""
 
 from ram_tf.data.dataset import Dataset, Share, Split
-from ram_tf.data.decode import decode_image
-from ram_tf.data.find import find_images
+from ram_tf.data.decode import decode_image, read_image
+from ram_tf.data.folder import Measured
+from ram_tf.data.notes import Notes
 from ram_tf.data.sources import SOURCES, load
 from ram_tf.data.synthetic import synthetic
 from ram_tf.data.transforms import (
@@ -12,13 +13,17 @@ from ram_tf.data.transforms import (
     RandomResizedCrop,
     Translate,
 )
+from ram_tf.data.walk import Found, find_images
 
 __all__ = [
     "SOURCES",
     "Clutter",
     "ColorJitter",
     "Dataset",
+    "Found",
     "HorizontalFlip",
+    "Measured",
+    "Notes",
     "RandomResizedCrop",
     "Share",
     "Split",
@@ -26,5 +31,6 @@ __all__ = [
     "decode_image",
     "find_images",
     "load",
+    "read_image",
     "synthetic",
 ]

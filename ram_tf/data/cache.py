@@ -32,21 +32,17 @@ def state_of(source):
     return repr([(path, s.st_size, s.st_mtime_ns) for path, s in stats.items()])
 
 
-def state_of_files(datapath, entries):
-    """Returns a string that changes when one of the files does, wherever they lie.
+def state_of_files(datapath, files):
+    """Returns a string that changes when one of the files does, or its name.
 
     Args:
         datapath: `pathlib.Path` of the folder, or of the archive, that they are in.
-        entries: Sequence of `File`.
+        files: Sequence of `File`.
     """
-    if not datapath.is_dir():
-        paths = [datapath]
-    else:
-        paths = [
-            datapath.joinpath(*parts) for parts in sorted(e.parts for e in entries)
-        ]
-    seen = hashlib.sha256()
-    for path in paths:
-        stat = path.stat()
-        seen.update(b"%d %d " % (stat.st_size, stat.st_mtime_ns))
+    in_folder, seen = datapath.is_dir(), hashlib.sha256()
+    whole = None if in_folder else datapath.stat()
+    for parts in sorted(file.parts for file in files):
+        stat = datapath.joinpath(*parts).stat() if in_folder else whole
+        name = "/".join(parts).encode("utf-8", "surrogateescape")
+        seen.update(b"%d %d %d %b" % (stat.st_size, stat.st_mtime_ns, len(name), name))
     return seen.hexdigest()

@@ -23,6 +23,7 @@ from ram_tf.data.transforms import (
     size_pair,
 )
 from ram_tf.errors import InputError
+from ram_tf.files import expand_path
 
 # Seeds of what must be the same for everybody, whatever the run's own seed is.
 DIGITS_TEST_SEED = 1_797
@@ -57,7 +58,7 @@ def load(name, datapath=None, *, validation_fraction=0.1, seed=0, **options):
             f"Known: {', '.join(known)}."
         )
     if datapath is not None:
-        datapath = pathlib.Path(datapath).expanduser()
+        datapath = pathlib.Path(expand_path(datapath))
     return source(
         datapath, validation_fraction=validation_fraction, seed=seed, **options
     )

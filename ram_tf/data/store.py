@@ -41,18 +41,23 @@ class Kept:
         pixels: `np.memmap` `(total, C)`, uint8, of the whole file.
         starts: Array `(n,)`, integer: the row of `pixels` where each picture begins.
         sizes: Array `(n, 2)`, integer: its height and width.
+        digests: List of 16 bytes for each, which another file would change, or `None`.
         lock: What keeps them from being removed while it is there.
     """
 
     pixels: np.memmap
     starts: np.ndarray
     sizes: np.ndarray
+    digests: list | None = None
     lock: object = None
 
     def take(self, numbers):
         """Returns those of some numbers, in that order."""
         return dataclasses.replace(
-            self, starts=self.starts[numbers], sizes=self.sizes[numbers]
+            self,
+            starts=self.starts[numbers],
+            sizes=self.sizes[numbers],
+            digests=[self.digests[number] for number in numbers],
         )
 
     def one_size(self):
@@ -85,7 +90,7 @@ class Pictures(NamedTuple):
         count: Integer, how many.
         channels: Integer.
         decode: Function of ({number: (h, w)} of those that are there, `Notes`) that
-            yields (number, array `(h, w, C)` uint8) of all others.
+            yields all others, each with its `number`, `pixels` and `digest`.
         num_bytes: Integer, how many they take, or `None` if it is not known yet.
         gigabytes: Number, the most that all stores may take together.
     """
@@ -107,6 +112,11 @@ class Pictures(NamedTuple):
 def is_begun(pictures):
     """Returns whether some of the pictures, or all, are in their store."""
     return (pictures.folder / "about.json").exists()
+
+
+def is_whole(pictures):
+    """Returns whether all pictures are in their store."""
+    return _is_whole(pictures.folder)
 
 
 def keep(pictures, notes):
@@ -196,12 +206,14 @@ def _is_whole(folder):
         about is not None
         and about["finished"]
         and _size(folder / "pixels") == about["num_bytes"]
-        and _size(folder / "index") == about["count"] * _RECORD_BYTES
+        and _size(folder / "index") == about["count"] * _RECORD.itemsize
     )
 
 
-# In the index: the number of a picture, its height, its width.
-_RECORD_BYTES = 3 * 8
+# Of a picture in the index.
+_RECORD = np.dtype(
+    [("number", "<i8"), ("height", "<i8"), ("width", "<i8"), ("digest", "V16")]
+)
 
 
 def _size(path):
@@ -213,8 +225,7 @@ def _size(path):
 
 def _records(folder):
     path = folder / "index"
-    records = np.fromfile(path, "<i8") if path.exists() else np.empty(0, np.int64)
-    return records[: len(records) // 3 * 3].reshape(-1, 3).astype(np.int64)
+    return np.fromfile(path, _RECORD) if path.exists() else np.empty(0, _RECORD)
 
 
 def _read(pictures, notes, lock):
@@ -223,15 +234,16 @@ def _read(pictures, notes, lock):
     with contextlib.suppress(OSError):
         os.utime(folder / "lock")
     notes.add_state(_about(folder)["notes"])
-    numbers, heights, widths = _records(folder).T
-    counts = heights * widths
+    records = _records(folder)
+    counts = records["height"] * records["width"]
     shape = (counts.sum(), pictures.channels)
     # In the order of the numbers, not in that of the file.
-    order = np.argsort(numbers)
+    order = np.argsort(records["number"])
     return Kept(
         np.memmap(folder / "pixels", np.uint8, "r", shape=shape),
         (np.cumsum(counts) - counts)[order],
-        np.stack([heights, widths], axis=1)[order],
+        np.stack([records["height"], records["width"]], axis=1)[order],
+        [mark.tobytes() for mark in records["digest"][order]],
         _Lock(lock),
     )
 
@@ -258,7 +270,7 @@ def _fill(pictures, folder):
     about = _about(folder) or {"notes": own.state()}
     own.add_state(about["notes"])
     records = _whole_records(folder, channels)
-    done = int(records[:, 1:].prod(axis=1).sum()) * channels
+    done = int((records["height"] * records["width"]).sum()) * channels
     make_room(pictures, (pictures.num_bytes or done) - done, done)
 
     def describe(finished):
@@ -274,23 +286,22 @@ def _fill(pictures, folder):
         )
 
     describe(finished=False)
-    there = {number: (height, width) for number, height, width in records.tolist()}
+    there = {number: size for number, *size, _ in records.tolist()}
     left = pictures.count - len(there)
-    print(
-        f"decoding {left:,} pictures of {pictures.of} into '{folder}' (once) ...",
-        flush=True,
-    )
+    if left:
+        what = f"{left:,} pictures of {pictures.of}"
+        print(f"decoding {what} into '{folder}' (once) ...", flush=True)
     said = time.monotonic()
     with open(folder / "pixels", "ab") as pixels, open(folder / "index", "ab") as index:
         try:
             for chunk in _chunks(pictures.decode(there, own)):
-                size = sum(picture.nbytes for _, picture in chunk)
+                size = sum(each.pixels.nbytes for each in chunk)
                 make_room(pictures, size, done)
-                for _, picture in chunk:
-                    pixels.write(np.ascontiguousarray(picture).data)
+                for each in chunk:
+                    pixels.write(np.ascontiguousarray(each.pixels).data)
                 _flush(pixels)
-                sizes = [(number, *picture.shape[:2]) for number, picture in chunk]
-                index.write(np.array(sizes, "<i8").tobytes())
+                added = [(e.number, *e.pixels.shape[:2], e.digest) for e in chunk]
+                index.write(np.array(added, _RECORD).tobytes())
                 _flush(index)
                 done, left = done + size, left - len(chunk)
                 describe(finished=False)
@@ -317,12 +328,12 @@ def _is_in_vain(error):
 def _whole_records(folder, channels):
     """Reads an index, cuts both files to the pictures that are whole in them."""
     records = _records(folder)
-    ends = np.cumsum(records[:, 1] * records[:, 2]) * channels
+    ends = np.cumsum(records["height"] * records["width"]) * channels
     num_whole = int((ends <= _size(folder / "pixels")).sum())
     records = records[:num_whole]
     for name, size in (
         ("pixels", int(ends[num_whole - 1]) if num_whole else 0),
-        ("index", num_whole * _RECORD_BYTES),
+        ("index", num_whole * _RECORD.itemsize),
     ):
         with open(folder / name, "ab") as file:
             file.truncate(size)
@@ -330,11 +341,11 @@ def _whole_records(folder, channels):
 
 
 def _chunks(decoded):
-    """Yields lists of (number, picture)."""
+    """Yields lists of pictures."""
     chunk, size = [], 0
-    for number, picture in decoded:
-        chunk.append((number, picture))
-        size += picture.nbytes
+    for picture in decoded:
+        chunk.append(picture)
+        size += picture.pixels.nbytes
         if size >= CHUNK_BYTES:
             yield chunk
             chunk, size = [], 0

@@ -7,6 +7,7 @@ share names), and retries for minutes without a network.
 
 import contextlib
 import functools
+import glob
 import hashlib
 import io
 import json
@@ -32,8 +33,11 @@ from ram_tf.data.records import (
     read_split,
 )
 from ram_tf.errors import InputError
+from ram_tf.files import expand_path
 
 PROBE_SECONDS = 3.0
+# What says nothing of the data that were to be read.
+_NOT_ITS_FAULT = PermissionError, tf.errors.ResourceExhaustedError
 
 
 class _Originals(NamedTuple):
@@ -76,7 +80,7 @@ def load_tfds(name, datapath=None, splits=("train", "test"), form=AS_THEY_ARE):
         decoded each time.
     """
     if datapath is not None:
-        datapath = pathlib.Path(datapath).expanduser()
+        datapath = pathlib.Path(expand_path(datapath))
         if not datapath.is_dir():
             raise InputError(
                 f"The datapath '{datapath}' is not a folder. Give the folder that "
@@ -84,15 +88,15 @@ def load_tfds(name, datapath=None, splits=("train", "test"), form=AS_THEY_ARE):
             )
     import tensorflow_datasets as tfds
 
-    folder = datapath and _prepared_folder(name, datapath)
-    folder = folder or _prepare(name, datapath)
+    root = datapath or _default_folder()
+    folder = _prepared_folder(name, root) or _prepare(name, datapath)
     try:
         builder = tfds.builder_from_directory(folder)
         keys = find_keys(builder)
         check_splits(builder, splits)
         arrays = {split: read_split(builder, split, keys, form) for split in splits}
     except (KeyError, OSError, ValueError, tf.errors.OpError) as error:
-        if isinstance(error, InputError):
+        if isinstance(error, (InputError, *_NOT_ITS_FAULT)):
             raise
         raise InputError(damaged(folder, _first_line(error))) from error
     return arrays, tuple(builder.info.features[keys.label].names)
@@ -106,28 +110,41 @@ def _prepared_folder(name, root):
     """
     data_set, _, configuration = name.partition("/")
     found, there = {}, set()
-    for pattern in (
-        "",
-        "*/",
-        f"{data_set}/*/",
-        f"{data_set}/{configuration or '*'}/*/",
+    top = glob.escape(data_set) or "*"
+    own = glob.escape(configuration) or "*"
+    for known, version, folder in _prepared(
+        root, ("", "*/", f"{top}/*/", f"{top}/{own}/*/")
     ):
-        for path in root.glob(pattern + "dataset_info.json"):
-            folder = path.parent.resolve()
-            version = re.fullmatch(r"(\d+)\.(\d+)\.(\d+)", folder.name)
-            with contextlib.suppress(ValueError, AttributeError):
-                info = json.loads(path.read_text())
-                own = info.get("configName", "")
-                is_it = info.get("name") == data_set and configuration in ("", own)
-                if version and is_it:
-                    found[tuple(map(int, version.groups()))] = folder
-                    there.add(own)
+        if known[0] == data_set and configuration in ("", known[1]):
+            found[version] = folder
+            there.add(known[1])
     if len(there) > 1:
         raise InputError(
             f"'{root}' holds {data_set} in several configurations: name one of "
             f"{', '.join(f'{data_set}/{own}' for own in sorted(there))}."
         )
     return found[max(found)] if found else None
+
+
+def _prepared(root, patterns):
+    """Yields ((name, configuration), version, folder) of all that is prepared there."""
+    for pattern in patterns:
+        for path in root.glob(pattern + "dataset_info.json"):
+            folder = path.parent.resolve()
+            version = re.fullmatch(r"(\d+)\.(\d+)\.(\d+)", folder.name)
+            with contextlib.suppress(ValueError, AttributeError):
+                info = json.loads(path.read_text())
+                if version:
+                    known = info.get("name"), info.get("configName", "")
+                    yield known, tuple(map(int, version.groups())), folder
+
+
+def _prepared_names(root):
+    """The names of all data sets that are prepared in a folder, sorted."""
+    everything = _prepared(root, ("", "*/", "*/*/", "*/*/*/"))
+    return sorted(
+        {f"{name}/{own}" if own else f"{name}" for (name, own), *_ in everything}
+    )
 
 
 def _prepare(name, datapath):
@@ -206,9 +223,12 @@ def _originals(name, datapath):
     try:
         builder_class = tfds.builder_cls(data_set)
     except (ImportError, ValueError) as error:
+        root = datapath or _default_folder()
+        there = _prepared_names(root) or ["nothing"]
         raise InputError(
             f"there is no data set {data_set!r} that TensorFlow Datasets can make or "
-            "that is prepared there: expected a name of its catalogue, as in 'cifar10'."
+            f"that is prepared in '{root}', which has {', '.join(there)}: expected one "
+            "of these, or a name of its catalogue, as in 'cifar10'."
         ) from error
     known = [each.name for each in builder_class.BUILDER_CONFIGS]
     if configuration not in (known or [""]):
@@ -265,12 +285,17 @@ def _sha256(path):
 def _target(name, content, datapath):
     """Returns the folder to prepare in, which TensorFlow Datasets calls data_dir."""
     if datapath is None:
-        import tensorflow_datasets as tfds
-
-        default = os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR
-        return pathlib.Path(default).expanduser()
+        return _default_folder()
     # By content: one name of a data set may stand for other archives another day.
     return cache_folder() / name.partition("/")[0] / digest(content)
+
+
+def _default_folder():
+    """The library's own folder."""
+    import tensorflow_datasets as tfds
+
+    default = os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR
+    return pathlib.Path(os.path.expanduser(default))
 
 
 def _check_reachable(name, archives, missing, datapath):

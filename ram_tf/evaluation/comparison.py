@@ -24,6 +24,7 @@ def compare_policies(
     stop_epsilons=(),
     unknown_class=None,
     perturb=None,
+    background=None,
     xla=True,
     progress=None,
 ):
@@ -42,6 +43,7 @@ def compare_policies(
             stopping by each would cost is measured; see `StopRule`.
         unknown_class: Int or `None`, see `Evaluator`.
         perturb: Function `(images, examples) -> images` or `None`, see `Evaluator`.
+        background: Float or `None`, see `Evaluator`.
         xla: Boolean.
         progress: Function called without arguments after each pass, or `None`.
 
@@ -55,7 +57,8 @@ def compare_policies(
         of each image's mean over the seeds, clustered by `groups`; measures that are no
         mean over images have none.
 
-        Each policy also has `mc_samples` and `seeds`, with which it was run;
+        Each policy also has `mc_samples` and `seeds`, with which it was run; `blind`,
+        whether it looks where it does whatever the image shows;
         `num_correct`, after the last glimpse, one count a seed; and `statistics`. With
         a policy named `random`, the others have `over_random`: the difference of their
         accuracy after each glimpse, paired by image (`mean`, `standard_error`). With
@@ -73,6 +76,7 @@ def compare_policies(
             stop_epsilons=stop_epsilons,
             unknown_class=unknown_class,
             perturb=perturb,
+            background=background,
             xla=xla,
         )
         runs, moves = [], []
@@ -83,6 +87,7 @@ def compare_policies(
             if progress:
                 progress()
         compared[name] = _over_seeds(evaluator, runs, moves, groups)
+        compared[name]["blind"] = policy.blind
         right[name] = np.mean([examples["accuracy"] for examples in runs], axis=0)
     for name in set(right) - {"random"} if "random" in right else ():
         difference = right[name] - right["random"]

@@ -5,7 +5,12 @@ import tensorflow as tf
 from keras import ops
 
 from ram_tf import random
-from ram_tf.evaluation.movement import policy_statistics
+from ram_tf.evaluation.movement import (
+    TOLERATED,
+    idle_glimpses,
+    likelihood_gains,
+    policy_statistics,
+)
 from ram_tf.evaluation.statistics import (
     calibration_error,
     normalized_area,
@@ -31,6 +36,7 @@ class Evaluator:
             others, whose accuracy is told apart.
         perturb: Function `(images, examples) -> images` or `None`, applied to each
             batch; `examples` are positions in the set, see `evaluation.perturbations`.
+        background: Float in [0, 1], what is empty in an image, or `None`.
         xla: Boolean. Compile all of it with XLA, else only what cuts glimpses.
     """
 
@@ -44,6 +50,7 @@ class Evaluator:
         stop_epsilons=(),
         unknown_class=None,
         perturb=None,
+        background=None,
         xla=True,
     ):
         self.looker = Looker(network, policy, num_glimpses, copies=mc_samples, xla=xla)
@@ -53,8 +60,10 @@ class Evaluator:
         self.stop_epsilons = tuple(stop_epsilons)
         self.unknown_class = unknown_class
         self.perturb = perturb
+        self.background = background
         self._rollout = self.looker.compile(self._run)
         self._prepare = tf.function(self._inputs, autograph=False)
+        self._watch = tf.function(self._idle, autograph=False)
 
     def measure(self, batches, seed=0):
         """Measures the policy once.
@@ -67,6 +76,9 @@ class Evaluator:
             Dictionary: `accuracy`, `nll` (nats) and `calibration_error`, lists over
             glimpses, of the averaged prediction; `normalized_area` under its accuracy;
             `accuracy_one_sample`, the mean over the copies of their own accuracy;
+            `likelihood_gain`, likewise, in nats, of `movement.likelihood_gains`;
+            `blank`, `seen_before` and `on_edge`, shares of the first copy's glimpses,
+            of `movement.idle_glimpses`;
             `statistics` of `movement.policy_statistics`; `correct`, booleans
             `(examples, glimpses)`; and `num_examples`. Of a policy that predicts what
             it gains, also `predicted_gain` and `realised_gain` of each look after the
@@ -100,13 +112,15 @@ class Evaluator:
         for index, (images, labels, weights) in enumerate(batches):
             batch_seed = random.make_seed(seed, index)
             positions = first + tf.range(len(weights))
-            context, size = self._prepare(images, positions)
+            context, seen, size = self._prepare(images, positions)
             probabilities, places, gains, stops = self._rollout(context, batch_seed)
+            idle = self._watch(seen, places[:, 0])
             kept = np.asarray(weights) > 0
             first += int(kept.sum())
             labels = np.asarray(labels)[kept]
             part = _batch_measures(np.asarray(probabilities)[kept], labels)
             part["unknown"] = labels == self.unknown_class
+            part |= {name: np.asarray(value)[kept] for name, value in idle.items()}
             if gains is not None:
                 part["predicted_gain"] = np.asarray(gains)[kept].mean(axis=1)
             for epsilon, may_stop in zip(self.stop_epsilons, stops):
@@ -124,7 +138,13 @@ class Evaluator:
         size = tf.shape(images)[1:3]
         if self.perturb is not None:
             images = self.perturb(images, positions)
-        return self.looker.prepare(images), size
+        return self.looker.prepare(images), images, size
+
+    def _idle(self, images, locations):
+        network = self.looker.network
+        boxes = network.glimpse_boxes(locations, tuple(images.shape[1:3]))
+        side = network.glimpse_sides[0]
+        return idle_glimpses(images, locations, boxes, side, self.background)
 
     def _run(self, context, seed):
         looker = self.looker
@@ -152,6 +172,7 @@ def _batch_measures(probabilities, labels):
     correct = mean.argmax(axis=-1) == labels[:, None]
     own = probabilities.argmax(axis=-1) == labels[:, None, None]
     logs = np.log(np.maximum(probabilities, tiny))
+    true = np.take_along_axis(logs, labels[:, None, None, None], axis=-1)[..., 0]
     gained = probabilities[:, :, 1:] * (logs[:, :, 1:] - logs[:, :, :-1])
     return {
         "accuracy": correct,
@@ -159,6 +180,7 @@ def _batch_measures(probabilities, labels):
         "accuracy_one_sample": own.mean(axis=1),
         "nll": -np.log(likelihood),
         "confidence": mean.max(axis=-1),
+        "likelihood_gain": likelihood_gains(true, probabilities.shape[-1]).mean(axis=1),
         "realised_gain": gained.sum(axis=-1).mean(axis=1),
     }
 
@@ -166,6 +188,7 @@ def _batch_measures(probabilities, labels):
 def averaged_measures(examples):
     """The measures that are means over images: name -> array `(those images, ...)`."""
     names = ["accuracy", "normalized_area", "accuracy_one_sample", "nll"]
+    names += ["likelihood_gain", *TOLERATED]
     if "predicted_gain" in examples:
         names += ["predicted_gain", "realised_gain"]
     averaged = {name: examples[name] for name in names}

@@ -1,8 +1,22 @@
 """How a policy moves, and how much of an image it can see."""
 
 import numpy as np
+from keras import ops
+
+from ram_tf.ops import cut_patches
 
 COLLAPSED_SPREAD = 0.02
+# A pixel, in [0, 1], that differs by no more shows nothing.
+FAINTEST = 0.05
+# A location with a coordinate of that size or more lies on the image's edge.
+EDGE = 0.95
+# Shares of the glimpses after the first above which a policy is warned of.
+TOLERATED = {"blank": 0.2, "seen_before": 0.4, "on_edge": 0.4}
+_IN_WORDS = {
+    "blank": "show nothing",
+    "seen_before": "return to a place seen before",
+    "on_edge": "lie on the image's edge",
+}
 
 
 def coverable_share(image_size, sides, num_glimpses):
@@ -78,3 +92,80 @@ def policy_statistics(locations, boxes, image_size):
         "coverage": float(seen.mean()),
         "revisits": float(again.mean()) if again.size else 0.0,
     }
+
+
+def idle_glimpses(images, locations, boxes, side, background):
+    """Says of each glimpse whether it can tell little, in the graph.
+
+    Args:
+        images: Tensor `(images, height, width, channels)`, uint8, or float in [0, 1].
+        locations: Tensor `(images, glimpses, 2)`, (x, y) in [-1, 1].
+        boxes: Int tensor `(images, glimpses, scales, 4)` of `glimpse_boxes`.
+        side: Int, side of the finest box.
+        background: Float in [0, 1], what is empty in an image, or `None`.
+
+    Returns:
+        Dictionary of float32 tensors `(images, glimpses)`, 1 where it holds: `blank`,
+        no pixel of the image in the finest box differs from the background by more than
+        `FAINTEST`, or, without a background, in any channel no two of them from each
+        other; `seen_before`, the centre lies less than half a glimpse, of the finest
+        box, from that of an earlier one on both axes; `on_edge`, a coordinate of the
+        location is `EDGE` or more in size.
+    """
+    starts, glimpses = ops.cast(boxes[:, :, 0, :2], "int32"), boxes.shape[1]
+    distance = ops.abs(starts[:, :, None] - starts[:, None])
+    near = ops.all(2 * distance < side, axis=-1)
+    earlier = ops.tril(ops.ones((glimpses, glimpses), dtype="bool"), -1)
+    found = {
+        "blank": _shows_nothing(images, starts, side, background),
+        "seen_before": ops.any(ops.logical_and(near, earlier), axis=-1),
+        "on_edge": ops.any(ops.abs(locations) >= EDGE, axis=-1),
+    }
+    return {name: ops.cast(value, "float32") for name, value in found.items()}
+
+
+def _shows_nothing(images, starts, side, background):
+    patches = cut_patches(images, starts, side)  # Outside, the border repeats itself.
+    scale = 255.0 if images.dtype == "uint8" else 1.0
+    low = ops.cast(ops.min(patches, axis=(2, 3)), "float32") / scale
+    high = ops.cast(ops.max(patches, axis=(2, 3)), "float32") / scale
+    if background is None:
+        return ops.all(high - low <= FAINTEST, axis=-1)
+    near = ops.logical_and(high <= background + FAINTEST, low >= background - FAINTEST)
+    return ops.all(near, axis=-1)
+
+
+def likelihood_gains(log_likelihood, num_classes):
+    """What each glimpse added to the log-probability of the true class.
+
+    Args:
+        log_likelihood: Array `(..., glimpses)`, that log-probability in nats after each
+            glimpse.
+        num_classes: Int. Before the first glimpse all classes are equally probable.
+
+    Returns:
+        Array of the same shape, in nats.
+    """
+    before = np.full((*log_likelihood.shape[:-1], 1), -np.log(num_classes))
+    return np.diff(log_likelihood, axis=-1, prepend=before)
+
+
+def later_share(shares):
+    """The mean over the glimpses after the first of `(glimpses,)`; 0 of none."""
+    return float(np.mean(shares[1:])) if len(shares) > 1 else 0.0
+
+
+def describe_idle(shares):
+    """Returns one line if too many glimpses after the first tell little, else `None`.
+
+    Args:
+        shares: Dictionary: measure of `idle_glimpses` -> share of the later glimpses.
+    """
+    parts = [
+        f"{shares[name]:.0%} {_IN_WORDS[name]} (tolerated: {most:.0%})"
+        for name, most in TOLERATED.items()
+        if shares[name] > most
+    ]
+    if not parts:
+        return None
+    return f"of the glimpses after the first {', '.join(parts)}"

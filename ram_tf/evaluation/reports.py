@@ -5,7 +5,13 @@ import sys
 import keras
 
 from ram_tf import policies
-from ram_tf.evaluation.movement import COLLAPSED_SPREAD, describe_coverage
+from ram_tf.evaluation.movement import (
+    COLLAPSED_SPREAD,
+    TOLERATED,
+    describe_coverage,
+    describe_idle,
+    later_share,
+)
 from ram_tf.evaluation.words import format_accuracy
 
 
@@ -31,6 +37,7 @@ def report_results(results, report=print):
     """Prints what a `results.json` says."""
     compared = results["comparison"]
     report_comparison(compared, report)
+    report_idle(compared, report)
     split = "test" if "test" in results else "validation"
     report(f"{split} accuracy {describe_learned(compared)}")
     report(
@@ -76,7 +83,9 @@ def report_comparison(compared, report=print):
         for group in ("known", "unknown"):
             if f"accuracy_{group}" in measured:
                 rows[f"{averaged}, {group}"] = measured[f"accuracy_{group}"]
-        control = " (control)" if name in policies.CONTROLS else ""
+        # What older runs have kept does not say it.
+        blind = measured.get("blind", name in policies.CONTROLS)
+        control = " (control)" if blind else ""
         for kind, row in rows.items():
             _report_points(f"{name}{control}, {kind}", row, "7.2f", report)
 
@@ -99,6 +108,12 @@ def report_details(compared, report=print):
             "warning: the policy has collapsed: it looks at the same places in every "
             "image."
         )
+    for name, measured in measured_policies.items():
+        for measure in (*TOLERATED, "likelihood_gain"):
+            unit = " nats" if measure == "likelihood_gain" else ""
+            values = measured[measure]["mean"]
+            _report_row(f"  {name:12} {measure}{unit}", values, "7.2f", report)
+    report_idle(compared, report)
     _report_differences(measured_policies, report)
     _report_gains(measured_policies, report)
     for name, measured in measured_policies.items():
@@ -108,6 +123,21 @@ def report_details(compared, report=print):
                 f"{stop['glimpses']:.2f} glimpses on average, accuracy "
                 f"{100 * stop['accuracy']:.2f} %"
             )
+
+
+def report_idle(compared, report=print):
+    """Warns in one line if a policy that can choose looks where little can be seen."""
+    measured_policies = compared["policies"]
+    for name in ("mean", "learned"):
+        if name in measured_policies:
+            measured = measured_policies[name]
+            shares = {key: later_share(measured[key]["mean"]) for key in TOLERATED}
+            line = describe_idle(shares)
+            if line:
+                report(
+                    f"warning: the policy {name} looks where there is little: {line}."
+                )
+            return
 
 
 def _report_differences(measured_policies, report):

@@ -11,7 +11,7 @@ from ram_tf.experiment.build import (
 )
 from ram_tf.experiment.check import check, check_monitor
 from ram_tf.experiment.config import last_phase, phase_config, prefer, vary
-from ram_tf.experiment.environment import describe_environment
+from ram_tf.experiment.environment import describe_command, describe_environment
 from ram_tf.experiment.monitor import PolicyMonitor
 from ram_tf.experiment.preset import Preset, model_class, presets, read_preset
 from ram_tf.experiment.restore import Trained, load_data_for, read_image, restore
@@ -21,6 +21,7 @@ from ram_tf.experiment.workdir import (
     describe_data,
     phase_folder,
     read_dataset,
+    read_json,
     read_run,
 )
 
@@ -35,6 +36,7 @@ __all__ = [
     "check_classes",
     "check_monitor",
     "describe_data",
+    "describe_command",
     "describe_environment",
     "last_phase",
     "load_data",
@@ -47,6 +49,7 @@ __all__ = [
     "presets",
     "read_dataset",
     "read_image",
+    "read_json",
     "read_preset",
     "read_run",
     "restore",

@@ -1,6 +1,7 @@
 """From a config to objects."""
 
 import inspect
+import re
 
 import keras
 import tensorflow as tf
@@ -12,12 +13,25 @@ from ram_tf.families import find_family
 from ram_tf.training.trainer import Trainer
 
 
-def load_data(config, datapath=None):
-    """Loads the config's data set, from `datapath` if given."""
-    options = plain(config.data)
+def load_data(config, datapath=None, report=print, **options):
+    """Loads the config's data set and says what there is to say about it.
+
+    Args:
+        config: A `ConfigDict`.
+        datapath: Path to the data, or `None`, as configured.
+        report: Function of one line of text.
+        **options: What the source takes besides what is configured.
+
+    Returns:
+        A `Dataset`.
+    """
+    options = {**plain(config.data), **options}
     if datapath is not None:
         options["datapath"] = datapath
-    return data.load(options.pop("name"), options.pop("datapath"), **options)
+    dataset = data.load(options.pop("name"), options.pop("datapath"), **options)
+    for line in dataset.notes:
+        report(line)
+    return dataset
 
 
 def build_network(config, image_shape, num_classes):
@@ -25,9 +39,35 @@ def build_network(config, image_shape, num_classes):
     try:
         network = find_family(config.family).build(num_classes, **plain(config.model))
     except (TypeError, ValueError) as error:
-        raise InputError(f"the config's model cannot be built: {error}") from error
+        raise InputError(_describe_failure(config, str(error))) from error
     network.build((None, *image_shape))
+    phase = last_phase(config)
+    rules = phase.stop_rules  # Of what the baseline learns to expect.
+    rule = rules.get(config.phases[phase.name].get("returns")) if rules else None
+    if rule is not None:
+        network.stop_rule = rule
     return network
+
+
+# How Python and Keras say that a constructor does not know an argument.
+_UNKNOWN = (
+    r"([\w.]+)\(\) got an unexpected keyword argument '(\w+)'",
+    r"keyword arguments passed to (\w+): \{'(\w+)'",
+)
+
+
+def _describe_failure(config, error):
+    """Says which key of the model section a constructor did not know, if that is it."""
+    for pattern in _UNKNOWN:
+        found = re.search(pattern, error)
+        if found is not None:
+            owner, key = found[1].partition(".")[0], found[2]
+            where = f"model.{key}" if key in config.model else f"a key {key!r} in model"
+            return (
+                f"{where} does not apply: {owner} of the family {config.family} takes "
+                "no such option. Remove it."
+            )
+    return f"the config's model cannot be built: {error}"
 
 
 def build_policies(config):

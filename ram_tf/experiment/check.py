@@ -1,6 +1,7 @@
 """What would only fail after hours of training, refused before it begins."""
 
 from ram_tf.errors import InputError
+from ram_tf.evaluation.movement import TOLERATED
 from ram_tf.experiment.build import build_policies, pick_policies
 from ram_tf.experiment.config import configured, phase_config, plain
 from ram_tf.experiment.start import check_start
@@ -24,7 +25,7 @@ def check_phase(config, phase):
             f"eval.policies {tuple(evaluated)} must include 'learned', the policy that "
             "was trained with."
         )
-    configured(phase, config)
+    phase = configured(phase, config)
     train = config.train
     make_optimizer(
         train.learning_rate, plain(train.schedule), total_steps=1, steps_per_epoch=1
@@ -43,7 +44,7 @@ def check_monitor(phase, key, name):
     """
     names = ["loss", "accuracy", *phase.weights]
     names += [f"val_{name}" for name in names]
-    names += ["spread", "coverage", "revisits"]
+    names += ["spread", "coverage", "revisits", *TOLERATED]
     if name not in names:
         raise InputError(
             f"{key} is {name!r}, expected one of {', '.join(sorted(names))}."

@@ -21,7 +21,7 @@ def phase_config(config, phase):
         raise InputError(f"the config has no section phases.{phase.name}.")
     content = copy.deepcopy(config)
     section = config.phases[phase.name]
-    own = ("weights", "returns") if phase.returns else ("weights",)
+    own = ("weights", "returns", "credit") if phase.returns else ("weights",)
     for name, value in plain(section).items():
         if name in phase.fixed:
             raise InputError(
@@ -105,17 +105,23 @@ def last_epoch(config, until_epoch):
 
 
 def configured(phase, config):
-    """The phase with the config's weights of its terms, and its choice of returns."""
+    """The phase with the config's weights of its terms, and its choice of returns.
+
+    Raises:
+        InputError: If the config weighs other terms, or asks for what is not known or
+            cannot be combined.
+    """
     section = config.phases[phase.name]
     weights = plain(section.weights)
     # What a phase gives no weight is measured and not learned from.
     expected = {name for name, weight in phase.weights.items() if weight}
+    optional = {name: weights.pop(name, 0.0) for name in phase.optional}
     if set(weights) != expected:
         raise InputError(
             f"phases.{phase.name}.weights has the terms {sorted(weights)}, expected "
             f"{sorted(expected)}."
         )
-    objective = phase.objective
+    each = any(optional.values())
     if phase.returns:
         chosen = section.get("returns") or next(iter(phase.returns))
         if chosen not in phase.returns:
@@ -123,7 +129,42 @@ def configured(phase, config):
                 f"phases.{phase.name}.returns is {chosen!r}, expected one of "
                 f"{', '.join(phase.returns)}."
             )
-        objective = functools.partial(objective, returns=phase.returns[chosen])
+        phase = _rewarded(phase, config, chosen)
+        each = each or chosen in phase.after_each
+    phase = dataclasses.replace(phase, weights={**phase.weights, **weights})
+    if not each:
+        return phase
     return dataclasses.replace(
-        phase, weights={**phase.weights, **weights}, objective=objective
+        phase, weights={**phase.weights, **optional}, reading=phase.reading_each
+    )
+
+
+def _rewarded(phase, config, chosen):
+    """The phase with the config's returns, and its choice of how they are credited."""
+    where = f"phases.{phase.name}"
+    section = config.phases[phase.name].get("credit")
+    options = {} if section is None else plain(section)
+    several, copies = options.pop("leave_one_out", False), config.train.mc_samples
+    if several and copies < 2:
+        raise InputError(
+            f"{where}.credit.leave_one_out compares the copies of an image: "
+            f"train.mc_samples must be 2 or more, got {copies}."
+        )
+    if chosen in phase.after_each and plain(config.policy).get("count_last_action"):
+        raise InputError(
+            f"{where}.returns={chosen} rewards each decision with the glimpse that "
+            "follows, and policy.count_last_action asks for one that none follows: use "
+            "one of them."
+        )
+    try:
+        credit = phase.credit(**options)
+        compared = phase.credit(**options, copies=copies if several else 1)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{where}.credit cannot be used: {error}.") from error
+    objective = functools.partial(phase.objective, returns=phase.returns[chosen])
+    # In validation an image may have other copies, or none.
+    return dataclasses.replace(
+        phase,
+        objective=functools.partial(objective, credit=compared),
+        validation_objective=functools.partial(objective, credit=credit),
     )

@@ -2,10 +2,24 @@
 
 import pathlib
 import platform
+import shlex
 import subprocess
+import sys
 
 import keras
 import tensorflow as tf
+
+
+def describe_command(argv=None):
+    """Returns the command line of this process, its program by its name alone.
+
+    Args:
+        argv: List of strings, or `None`: `sys.argv`.
+    """
+    program, *arguments = sys.argv if argv is None else argv
+    program = pathlib.Path(program)
+    script = ["python", program.name] if program.suffix == ".py" else [program.name]
+    return shlex.join([*script, *arguments])
 
 
 def describe_environment(source=pathlib.Path(__file__).parent):

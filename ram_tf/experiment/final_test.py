@@ -1,6 +1,7 @@
 """The best weights of a run, measured once and drawn."""
 
 from ram_tf import evaluation
+from ram_tf.errors import only_warned
 from ram_tf.experiment.build import default_policy, pick_policies
 
 
@@ -15,22 +16,20 @@ def final_test(config, network, everything, dataset, folder, split):
         mc_samples=config.eval.mc_samples,
         seeds=config.eval.seeds,
         unknown_class=dataset.unknown_class,
+        background=dataset.background,
         xla=config.runtime.xla,
     )
     learned = compared["policies"]["learned"]
-    images, labels = dataset.some(split, 6)
     # Drawing alone needs matplotlib, which takes long to import.
     from ram_tf.pictures.glimpses import plot_recording
     from ram_tf.pictures.record import record
 
-    recording = record(
-        network,
-        default_policy(config, everything),
-        images,
-        config.train.num_glimpses,
-    )
     picture = folder / "figures" / f"{split}_glimpses.png"
-    plot_recording(recording, picture, dataset.class_names, labels)
+    with only_warned(f"no picture of the {split}", print):
+        images, labels = dataset.some(split, 6)
+        policy = default_policy(config, everything)
+        recording = record(network, policy, images, config.train.num_glimpses)
+        plot_recording(recording, picture, dataset.class_names, labels)
     return {
         split: {
             "accuracy": learned["accuracy"]["mean"][-1],

@@ -5,8 +5,10 @@ import pathlib
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import ops
 
 from ram_tf import random
+from ram_tf.errors import only_warned
 from ram_tf.evaluation import movement
 from ram_tf.models.looker import Looker
 
@@ -14,8 +16,11 @@ from ram_tf.models.looker import Looker
 class PolicyMonitor(keras.callbacks.Callback):
     """Watches a policy after each epoch: statistics, and a picture.
 
-    Adds `spread`, `coverage` and `revisits` to the logs, warns once when the policy
-    looks at the same places in every image, and draws the first images.
+    Adds to the logs `spread`, `coverage` and `revisits`; the shares of the glimpses
+    after the first that are `blank`, `seen_before` and `on_edge`; and what each glimpse
+    adds to the log-probability of the true class, `likelihood_gain_1` and so on. Warns
+    once when the policy looks at the same places in every image, and once after the
+    last epoch when too many glimpses tell little. Draws the first images.
 
     Args:
         policy: Where to look.
@@ -23,6 +28,7 @@ class PolicyMonitor(keras.callbacks.Callback):
         labels: Int array of their labels.
         class_names: Sequence of strings.
         folder: Where pictures go, as `epoch_0001.png`; `None` draws none.
+        background: Float in [0, 1], what is empty in an image, or `None`.
         every_epochs: Int. Pictures are drawn every so many epochs and after the last.
         tensorboard: Folder of the event files, or `None`.
         num_pictures: Int. Images in a picture.
@@ -36,6 +42,7 @@ class PolicyMonitor(keras.callbacks.Callback):
         labels,
         class_names,
         folder,
+        background=None,
         every_epochs=1,
         tensorboard=None,
         num_pictures=4,
@@ -47,6 +54,7 @@ class PolicyMonitor(keras.callbacks.Callback):
         self.labels = np.asarray(labels)
         self.class_names = class_names
         self.folder = folder and pathlib.Path(folder)
+        self.background = background
         self.every_epochs = every_epochs
         self.tensorboard = tensorboard
         self.num_pictures = num_pictures
@@ -65,16 +73,35 @@ class PolicyMonitor(keras.callbacks.Callback):
 
         @looker.compile
         def look(images):
-            return looker.look(looker.prepare(images), random.make_seed(0)).locations
+            looked = looker.look(looker.prepare(images), random.make_seed(0))
+            size, side = images.shape[1:3], looker.network.glimpse_sides[0]
+            boxes = looker.network.glimpse_boxes(looked.locations, size)
+            idle = movement.idle_glimpses(
+                images, looked.locations, boxes, side, self.background
+            )
+            return looked.locations, boxes, idle, ops.log_softmax(looked.logits)
 
         self._look = look
 
     def on_epoch_end(self, epoch, logs=None):
-        locations = np.asarray(self._look(self.images))
-        size = self.images.shape[1:3]
-        boxes = np.asarray(self.model.attention.glimpse_boxes(locations, size))
-        statistics = movement.policy_statistics(locations, boxes, size)
+        last = epoch + 1 == self.params["epochs"]
+        locations, boxes, idle, beliefs = self._look(self.images)
+        locations = np.asarray(locations)
+        statistics = movement.policy_statistics(
+            locations, np.asarray(boxes), self.images.shape[1:3]
+        )
         logs.update(statistics)
+        shares = {
+            name: movement.later_share(np.mean(values, axis=0))
+            for name, values in idle.items()
+        }
+        logs.update(shares)
+        rows = np.arange(len(self.labels))
+        gains = movement.likelihood_gains(
+            np.asarray(beliefs)[rows, :, self.labels], beliefs.shape[-1]
+        )
+        for number, gain in enumerate(gains.mean(axis=0), 1):
+            logs[f"likelihood_gain_{number}"] = float(gain)
         collapsed = statistics["spread"] < movement.COLLAPSED_SPREAD
         decides = locations.shape[1] > 1 and not self.policy.blind
         if collapsed and decides and not self.warned and epoch > 0:
@@ -84,9 +111,12 @@ class PolicyMonitor(keras.callbacks.Callback):
                 f"in every image (spread {statistics['spread']:.3f} of 2): it has "
                 "collapsed, or has not started to learn."
             )
-        last = epoch + 1 == self.params["epochs"]
+        line = movement.describe_idle(shares) if decides and last else None
+        if line:
+            self.report(f"warning: after epoch {epoch + 1}, {line}.")
         if self.folder and (last or (epoch + 1) % self.every_epochs == 0):
-            self._draw(epoch)
+            with only_warned(f"no picture after epoch {epoch + 1}", self.report):
+                self._draw(epoch)
 
     def _draw(self, epoch):
         # Drawing alone needs matplotlib, which takes long to import.
@@ -124,6 +154,7 @@ def make_monitor(config, dataset, policy, folder, report):
         labels,
         dataset.class_names,
         folder and folder / "figures",
+        background=dataset.background,
         every_epochs=config.train.picture_every_epochs,
         tensorboard=folder and folder / "tensorboard" / "glimpses",
         report=report,

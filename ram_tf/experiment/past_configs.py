@@ -15,14 +15,16 @@ from ram_tf.errors import InputError
 
 _RAM = {
     "model.location.mean_scale": 1.0,
+    "phases.train.credit": {"gae_lambda": 1.0, "gamma": 1.0, "leave_one_out": False},
     "phases.train.returns": "right",
+    "phases.train.weights.early_classification": 0.0,
     "policy.kind": "gaussian",
     "policy.count_last_action": False,
     "eval.policies": ("learned", "mean", "random", "center"),
 }
 # Of a family or a data set: what it does where the config does not have the key.
 ADDED = {
-    "active_ram": {**_RAM, "phases.train.weights.early_classification": 0.0},
+    "active_ram": _RAM,
     "fine_grained": {"model.backbone.norm_momentum": 0.99},
     "open_set_ram": {**_RAM, "phases.train.returns": "right_and_not_false_alarm"},
     "pham": {
@@ -38,6 +40,7 @@ ADDED = {
         "data.num_folds": None,
         "data.smallest_square": 1.0,
         "data.square": None,
+        "data.value_range": None,
     },
     "stanford_dogs": {"data.smallest_square": 1.0},
 }
@@ -127,8 +130,8 @@ def check_complete(config, where):
             lacking.append(key)
     if lacking:
         raise InputError(
-            f"{where} lacks {', '.join(lacking)}: --workdir takes a folder that "
-            "train.py wrote, with its config as it was written."
+            f"{where} lacks {', '.join(lacking)}: --workdir takes the folder of "
+            "a run, with its config as it was written."
         )
 
 

@@ -14,7 +14,7 @@ from ram_tf.errors import InputError
 from ram_tf.evaluation import reports
 from ram_tf.experiment.build import build_network, build_policies, build_trainer
 from ram_tf.experiment.config import last_epoch, phase_seed, plain
-from ram_tf.experiment.environment import describe_environment
+from ram_tf.experiment.environment import describe_command, describe_environment
 from ram_tf.experiment.final_test import final_test
 from ram_tf.experiment.monitor import make_monitor
 from ram_tf.experiment.start import find_weights, take_over
@@ -87,7 +87,8 @@ class PhaseRun:
         session = self.session
         weights = find_weights(self.config, self.phase, self.folder)
         if session.chief:
-            write_json(self.folder / "dataset.json", describe_data(session.dataset))
+            known = describe_data(session.dataset, self.config.data.datapath)
+            write_json(self.folder / "dataset.json", known)
         network, trainer, decisive = self._build(weights)
         policies = build_policies(self.config)
         reports.introduce(
@@ -243,6 +244,7 @@ class PhaseRun:
             "epochs": len(history),
             "until_epoch": self.epochs,
             "parameters": network.count_params(),
+            "command": describe_command(),
             "environment": describe_environment(),
         }
         write_json(self.folder / "results.json", results)

@@ -11,6 +11,7 @@ from ram_tf.experiment.build import make_policy
 from ram_tf.experiment.config import configured, last_phase
 from ram_tf.experiment.restore import restore, run_folder
 from ram_tf.families import Phase, find_family
+from ram_tf.files import expand_path
 from ram_tf.models import AttentionModel
 
 
@@ -90,7 +91,7 @@ def _locate(name):
     if name in pretrained.names() or str(name).startswith(pretrained.PREFIX):
         own = str(name).removeprefix(pretrained.PREFIX)
         return pretrained.locate(pretrained.PREFIX + own)
-    folder = pathlib.Path(name).expanduser()
+    folder = pathlib.Path(expand_path(name))
     if not (run_folder(folder) / "config.json").exists():
         raise InputError(
             f"there is no preset {str(name)!r}: expected one of "

@@ -19,6 +19,7 @@ from ram_tf.experiment.build import (
 from ram_tf.experiment.config import last_phase
 from ram_tf.experiment.workdir import check_classes, read_dataset, read_run
 from ram_tf.families import find_family
+from ram_tf.files import expand_path
 from ram_tf.training.checkpointing import find_checkpoint, load_weights, read_state
 
 
@@ -34,6 +35,8 @@ class Trained:
         image_shape: Tuple `(height, width, channels)`.
         checkpoint: Path of the checkpoint folder.
         fingerprint: That of the data it was trained on, or `None`: not known.
+        value_range: What pixels of more than 8 bits are read by, see
+            `data.decode_image`.
     """
 
     config: Any
@@ -43,6 +46,7 @@ class Trained:
     image_shape: tuple
     checkpoint: pathlib.Path
     fingerprint: str | None = None
+    value_range: tuple | None = None
 
     def pick(self, name=None):
         """Returns a policy by name, the one that the family shows if `None`."""
@@ -70,7 +74,7 @@ def restore(workdir, checkpoint="best", dtype=None):
                 "epoch first."
             )
     else:
-        path = pathlib.Path(checkpoint)
+        path = pathlib.Path(expand_path(checkpoint))
         read_state(path)
     with _dtype_policy(dtype or config.runtime.mixed_precision):
         network = build_network(config, image_shape, len(class_names))
@@ -85,6 +89,8 @@ def restore(workdir, checkpoint="best", dtype=None):
         image_shape,
         path,
         read_dataset(workdir).get("fingerprint"),
+        # Of data sets of files alone.
+        config.data.value_range if "value_range" in config.data else None,
     )
 
 
@@ -124,22 +130,40 @@ def run_folder(workdir):
     return found[max(found)] if found else workdir
 
 
-def read_image(path, trained):
-    """Decodes a file to the size and channels that the model was trained on."""
-    height, width, channels = trained.image_shape
-    content = pathlib.Path(path).read_bytes()
-    return data.decode_image(content, str(path), (height, width), channels)
+def read_image(path, trained, notes=None):
+    """Decodes a file as the model was trained on: see `data.read_image`."""
+    return data.read_image(path, trained.image_shape, trained.value_range, notes)
 
 
-def load_data_for(trained, datapath=None, report=print):
+def load_data_for(trained, datapath=None, report=print, split=None):
     """Loads data to use a trained model on: those of its run if `datapath` is `None`.
 
     Says so where the images are others than those of the run.
 
+    Args:
+        trained: A `Trained`.
+        datapath: Path to other data. Of a folder of pictures one split is read then,
+            which may lack classes of the model: its own test split, or all of it.
+        report: Function of one line of text.
+        split: Name of the split to read there instead, or "all".
+
+    Returns:
+        A `Dataset`.
+
     Raises:
         InputError: If their classes or sizes are others.
     """
-    dataset = load_data(trained.config, datapath)
+    options = {}
+    if trained.config.data.name == "folder" and (datapath or split == "all"):
+        options["measured"] = data.Measured(
+            trained.class_names, trained.fingerprint, split
+        )
+    elif split == "all":
+        raise InputError(
+            f"--split=all is for a folder of pictures, not for "
+            f"{trained.config.data.name}: use test or validation."
+        )
+    dataset = load_data(trained.config, datapath, report, **options)
     check_classes(trained.class_names, trained.image_shape, dataset)
     if trained.fingerprint not in (None, dataset.fingerprint):
         report(

@@ -27,6 +27,7 @@ from ram_tf.experiment.workdir import (
     reopen,
 )
 from ram_tf.families import find_family
+from ram_tf.files import expand_path
 from ram_tf.training.callbacks import (
     FirstStep,
 )
@@ -73,7 +74,7 @@ def run(
         0 when the run is complete, 128 + the signal's number when one stopped it.
     """
     started = time.time() if started is None else started
-    workdir = pathlib.Path(workdir)
+    workdir = pathlib.Path(expand_path(workdir))
     family = find_family(config.family)
     chosen = family.phases if phase == "all" else [family.phase(phase)]
     chief = is_chief(config.runtime.strategy)
@@ -96,7 +97,7 @@ def run(
                 claim(folders[each.name], configs[each.name], report)
         if overwrite:
             check_later_phases(workdir, family, chosen)
-        dataset = load_data(config)
+        dataset = load_data(config, report=report)
         for each in chosen:
             dataset.steps_per_epoch(configs[each.name].train.batch_size)
         if chief:

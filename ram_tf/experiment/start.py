@@ -26,7 +26,7 @@ def find_weights(config, phase, folder):
     if given:
         place = pretrained.locate(given)
         if find_family(config.family).pretrained and not place.is_dir():
-            return given  # For the network to make sense of.
+            return str(place)  # For the network to make sense of.
         return _checkpoint_path(place, phase.starts_from)
     if phase.starts_from is None:
         return None
@@ -86,15 +86,13 @@ def check_start(config):
         return
     place = pretrained.locate(given)
     if re.search(r"\.(ckpt|pt|pth|tar)\b", place.name) and not place.is_dir():
-        known = (
-            "a workdir that train.py wrote, a checkpoint folder in one, packaged:NAME"
-        )
+        known = "the folder of a run, a checkpoint folder in one, packaged:NAME"
         if find_family(config.family).pretrained:
             known += ", imagenet or a Keras .weights.h5 file"
         raise InputError(
             f"pretrain_checkpoint {given!r} names weights of another program: expected "
-            f"{known}. tools/import_torch_checkpoint.py makes a workdir of RAM's "
-            "published weights."
+            f"{known}. Of RAM's published weights the command import-checkpoint "
+            "makes the folder of a run."
         )
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import pathlib
 import shutil
 
@@ -9,7 +10,7 @@ from ram_tf import locks
 from ram_tf.errors import InputError, warn
 from ram_tf.experiment import past_configs
 from ram_tf.experiment.config import last_epoch
-from ram_tf.files import write_json
+from ram_tf.files import check_renames, write_json
 
 # Keys that may differ when a run goes on: the data may have moved, or be read from a
 # file where there is less memory, and what the final test depends on may change until
@@ -39,11 +40,19 @@ def phase_folder(workdir, phase, family):
 
 
 def read_run(folder):
-    """Reads what a run was of: its config, class names, and the shape of its images."""
+    """Reads what a run was of: its config, class names, and the shape of its images.
+
+    A relative datapath is that of where the run was started, if it is still there.
+    """
     path = folder / "config.json"
     config = past_configs.complete(read_json(path), path, warn)
     past_configs.check_complete(config, path)
     dataset = read_dataset(folder)
+    if "datapath_from" in dataset:
+        given = pathlib.Path(dataset["datapath_from"], config.data.datapath)
+        here = pathlib.Path(config.data.datapath).exists()
+        if given.exists() or not here:
+            config.data.datapath = str(given)
     return config, tuple(dataset["class_names"]), tuple(dataset["image_shape"])
 
 
@@ -52,13 +61,22 @@ def read_dataset(folder):
     return read_json(folder / "dataset.json")
 
 
-def describe_data(dataset):
-    """What a run keeps of its data."""
-    return {
+def describe_data(dataset, datapath=None):
+    """What a run keeps of its data.
+
+    Args:
+        dataset: A `Dataset`.
+        datapath: Where the data are, or `None`. If it is relative, the folder that it
+            was given in is kept.
+    """
+    known = {
         "class_names": dataset.class_names,
         "image_shape": dataset.image_shape,
         "fingerprint": dataset.fingerprint,
     }
+    if datapath and not os.path.isabs(os.path.expanduser(datapath)):
+        known["datapath_from"] = os.getcwd()
+    return known
 
 
 def check_classes(class_names, image_shape, dataset):
@@ -84,7 +102,11 @@ def _describe_classes(class_names, image_shape, longest=10):
 
 @contextlib.contextmanager
 def locked(workdir):
-    """Holds the workdir for this process; the lock goes with the process."""
+    """Holds the workdir for this process; the lock goes with the process.
+
+    Raises:
+        InputError: If another process holds it, or no checkpoint can be written there.
+    """
     workdir.mkdir(parents=True, exist_ok=True)
     with open(workdir / ".lock", "w") as file:
         locks.hold(
@@ -92,6 +114,7 @@ def locked(workdir):
             f"another process is training in {workdir}: wait for it, stop it, or use "
             "another --workdir.",
         )
+        check_renames(workdir)
         yield
 
 
@@ -215,9 +238,15 @@ def read_json(path):
     """Reads a file that a run wrote, or refuses the folder."""
     try:
         return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise InputError(
+            f"cannot read {path}, which is not there: --workdir takes the folder of a "
+            "run, or of one of its phases, that has come so far."
+        ) from error
     except (OSError, ValueError) as error:
         raise InputError(
-            f"cannot read {path}: --workdir takes a folder that train.py wrote."
+            f"cannot read {path} ({error}): restore it from a backup, or use the "
+            "folder of another run."
         ) from error
 
 

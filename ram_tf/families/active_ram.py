@@ -3,7 +3,7 @@
 from ram_tf import models, objectives
 from ram_tf.families.family import Family
 from ram_tf.families.phase import Phase
-from ram_tf.families.ram import POLICIES, RETURNS, ram_policy
+from ram_tf.families.ram import AFTER_EACH, POLICIES, RETURNS, ram_policy
 
 PHASES = (
     Phase(
@@ -11,6 +11,8 @@ PHASES = (
         policy=ram_policy,
         objective=objectives.active_ram_objective,
         returns=RETURNS,
+        credit=objectives.Credit,
+        after_each=AFTER_EACH,
         weights={
             "classification": 1.0,
             "baseline": 1.0,

@@ -3,7 +3,7 @@
 from ram_tf import models, objectives, policies
 from ram_tf.families.family import Family
 from ram_tf.families.phase import Phase
-from ram_tf.families.ram import RETURNS, find_control
+from ram_tf.families.ram import AFTER_EACH, RETURNS, find_control
 
 
 def _context_policy(kind="context", stddev=0.2):
@@ -41,6 +41,9 @@ PHASES = (
         objective=objectives.ram_objective,
         weights={"classification": 1.0, "baseline": 1.0, "reinforce": 1.0},
         returns=RETURNS,
+        credit=objectives.Credit,
+        after_each=AFTER_EACH,
+        optional=("early_classification",),
         frozen=("resolutions",),
         # The first decision is made of the context alone, by a part of the emission.
         decided={"emission": 2, "baseline": 1},

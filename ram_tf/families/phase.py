@@ -17,6 +17,14 @@ class Phase:
         weights: One weight per term.
         returns: What decisions are rewarded with, by name; the config chooses, and
             without its word the first one counts. The objective takes it as `returns`.
+        credit: Factory of how decisions are credited with it, which the objective takes
+            as `credit`: see `objectives.Credit`. `None` where there are no `returns`.
+        stop_rules: `StopRule` classes of networks that have none of their own, by the
+            name of the returns that the baseline must have learned to expect.
+        after_each: Those of `returns` that reward each glimpse, and so need to know
+            what is believed after it.
+        optional: Terms that have a weight where the config gives them one, and that
+            need to know what is believed after each glimpse too.
         frozen: Attributes of the network that do not train.
         decided: Attributes of the network that learn from decisions alone, and from
             how many: with fewer, as with one glimpse or with a control as the policy,
@@ -24,6 +32,10 @@ class Phase:
         fixed: Keys of the config's `train` that have one value in this phase.
         starts_from: Name of the phase whose weights this one starts from, or `None`.
         reading: Options of the network's `read`: what the objective needs of it.
+        reading_each: The same, where each glimpse is rewarded or an optional term has
+            a weight.
+        validation_objective: Measures what `objective` does where an image has other
+            copies, or none; `None`, the same.
         evaluation_policy: Factory of the policy to evaluate with, or `None`, the same.
         policies: Further policies to evaluate with, name -> factory called as `policy`
             is; one that returns `None` does not apply. One with the name of a control
@@ -38,11 +50,17 @@ class Phase:
     objective: Callable[..., dict]
     weights: Mapping[str, float]
     returns: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
+    credit: Callable[..., Any] | None = None
+    stop_rules: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    after_each: frozenset[str] = frozenset()
+    optional: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()
     decided: Mapping[str, int] = dataclasses.field(default_factory=dict)
     fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     starts_from: str | None = None
     reading: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    reading_each: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    validation_objective: Callable[..., dict] | None = None
     evaluation_policy: Callable[..., Any] | None = None
     policies: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
     monitored_policy: str = "learned"

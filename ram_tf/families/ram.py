@@ -55,7 +55,12 @@ RETURNS = {
     "belief": objectives.belief,
     # Of an open set.
     "right_and_not_false_alarm": objectives.is_right_and_not_false_alarm,
+    "gain": objectives.gain,
+    "log_gain": objectives.log_gain,
+    "minus_loss": objectives.minus_loss,
 }
+# Those that come after each glimpse, and not once for all.
+AFTER_EACH = frozenset({"gain", "log_gain", "minus_loss"})
 
 
 PHASES = (
@@ -65,6 +70,10 @@ PHASES = (
         objective=objectives.ram_objective,
         weights={"classification": 1.0, "baseline": 1.0, "reinforce": 1.0},
         returns=RETURNS,
+        credit=objectives.Credit,
+        after_each=AFTER_EACH,
+        stop_rules=dict.fromkeys(("gain", "log_gain"), models.LittlePromise),
+        optional=("early_classification",),
         decided={"location": 1, "baseline": 1},
         reading={"classify_last": 1},
         policies=POLICIES,

@@ -8,7 +8,7 @@ import numpy as np
 from ram_tf import experiment
 from ram_tf.errors import InputError
 from ram_tf.files import write_json
-from ram_tf.interchange.torch_checkpoint import read_torch_checkpoint
+from ram_tf.interchange.torch_checkpoint import find_weights, read_torch_checkpoint
 from ram_tf.models import ActiveRAM
 from ram_tf.training.checkpointing import save_checkpoint
 
@@ -52,8 +52,7 @@ def import_ram(
             f"the config is of {config.family} on {config.data.name}: the published "
             "weights are of ram or active_ram on mnist."
         )
-    saved = read_torch_checkpoint(checkpoint)
-    weights = saved.get("model_state", saved) if isinstance(saved, dict) else None
+    weights = find_weights(read_torch_checkpoint(checkpoint, report))
     config = copy.deepcopy(config)
     try:
         _describe_model(config, weights, stddev, num_scales, scale_factor)

@@ -1,8 +1,9 @@
 """Reads the tensors of a PyTorch checkpoint without PyTorch, and runs nothing of it.
 
 A pickle may name any function and have it called. This reader knows the names of
-tensors, their storages and ordered dictionaries, makes plain objects of them, and
-refuses every other.
+tensors, their storages and ordered dictionaries, and makes plain objects of them. What
+has any other name is passed over: something stands for it that can be called and
+filled, and does nothing.
 """
 
 import collections
@@ -17,6 +18,7 @@ import numpy as np
 from ram_tf.errors import InputError
 
 _MAGIC = 0x1950A86A20F9469CFC6C
+_BITS = "bfloat16"
 _STORAGES = {
     "FloatStorage": "<f4",
     "DoubleStorage": "<f8",
@@ -27,7 +29,19 @@ _STORAGES = {
     "CharStorage": "<i1",
     "ByteStorage": "<u1",
     "BoolStorage": "?",
+    "ComplexFloatStorage": "<c8",
+    "ComplexDoubleStorage": "<c16",
+    # NumPy has no such numbers: their bits, which are the upper half of a float32's.
+    "BFloat16Storage": _BITS,
 }
+_REBUILT = ("_rebuild_tensor", "_rebuild_tensor_v2")
+# Where people keep weights in what they save, and what wrapping a model puts before
+# their names.
+_WEIGHTS = (
+    *("model_state", "state_dict", "model_state_dict", "model", "net", "network"),
+    *("weights", "params"),
+)
+_WRAPPERS = ("module.", "_orig_mod.", "model.")
 _BROKEN = (
     *(pickle.UnpicklingError, EOFError, OSError, zipfile.BadZipFile, MemoryError),
     *(KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError),
@@ -47,30 +61,73 @@ class _Tensor(NamedTuple):
     strides: tuple
 
 
-def read_torch_checkpoint(path):
+def read_torch_checkpoint(path, report=print):
     """Reads what `torch.save` wrote, in the format before version 1.6 or the zip after.
 
     Args:
         path: Path of the file.
+        report: Function of one line of text, which says what was passed over.
 
     Returns:
-        What was saved, of plain Python objects, with a NumPy array for each tensor.
+        What was saved, of plain Python objects, with a NumPy array for each tensor. An
+        entry of a dictionary or a list that was passed over is not there; where
+        everything was, it is `None`.
 
     Raises:
-        InputError: If the file is none, is damaged, or names anything to call.
+        InputError: If the file is none, or is damaged.
     """
     try:
         with open(path, "rb") as file:
             read = _read_zip if zipfile.is_zipfile(file) else _read_stream
             file.seek(0)  # Looking for a zip file ends somewhere in it.
-            saved, data = read(file)
-            return _with_arrays(saved, data)
+            saved, data, passed = read(file)
+            saved = _with_arrays(saved, data)
     except InputError:
         raise
     except _BROKEN as error:
         raise InputError(
             f"{str(path)!r} is no whole PyTorch checkpoint: {error}."
         ) from error
+    if passed:
+        names = " ".join(", ".join(passed).split())
+        report(f"passed over in {path}, without running any: {names}")
+    return None if isinstance(saved, _PassedOver) else saved
+
+
+def find_weights(saved):
+    """Returns the weights in what was read: a dictionary of arrays by name.
+
+    It may be that dictionary itself, or hold it under a name that people use. What
+    every name begins with because a model was wrapped (`module.`) is taken away.
+
+    Raises:
+        InputError: If there is none.
+    """
+    for key in (None, *_WEIGHTS):
+        inner = saved
+        if key is not None and isinstance(saved, dict):
+            inner = saved.get(key)
+        if not isinstance(inner, dict) or not inner:
+            continue
+        if all(isinstance(value, np.ndarray) for value in inner.values()):
+            return _unwrapped(inner)
+        if key is not None:
+            return find_weights(inner)
+    keys = "no dictionary"
+    if isinstance(saved, dict):
+        keys = ", ".join([*map(repr, [*saved][:10]), *["..."] * (len(saved) > 10)])
+    raise InputError(
+        f"no weights in what was saved ({keys}): expected a state_dict, a dictionary "
+        f"of tensors by name, as it is or as one of {', '.join(_WEIGHTS)}."
+    )
+
+
+def _unwrapped(weights):
+    for prefix in _WRAPPERS:
+        if all(str(name).startswith(prefix) for name in weights):
+            bare = {name.removeprefix(prefix): each for name, each in weights.items()}
+            return _unwrapped(bare)
+    return weights
 
 
 def _read_stream(file):
@@ -85,11 +142,11 @@ def _read_stream(file):
     for key in _load(file):
         if key not in reader.storages:
             raise ValueError(f"an unknown storage {key}")
-        dtype = np.dtype(reader.storages[key])
+        dtype = _stored_as(reader.storages[key])
         (count,) = np.frombuffer(file.read(8), "<i8")
         content = file.read(count * dtype.itemsize)
-        data[key] = np.frombuffer(content, dtype, count)
-    return saved, data
+        data[key] = _numbers(content, reader.storages[key], count)
+    return saved, data, reader.passed
 
 
 def _read_zip(file):
@@ -99,38 +156,84 @@ def _read_zip(file):
         reader = _Reader(io.BytesIO(archive.read(names["data.pkl"])))
         saved = reader.load()
         data = {
-            key: np.frombuffer(archive.read(names[f"data/{key}"]), dtype)
+            key: _numbers(archive.read(names[f"data/{key}"]), dtype)
             for key, dtype in reader.storages.items()
         }
-    return saved, data
+    return saved, data, reader.passed
+
+
+def _stored_as(dtype):
+    return np.dtype("<u2" if dtype == _BITS else dtype)
+
+
+def _numbers(content, dtype, count=-1):
+    """The numbers of a storage, those that NumPy does not have as float32."""
+    numbers = np.frombuffer(content, _stored_as(dtype), count)
+    if dtype == _BITS:
+        numbers = (numbers.astype("<u4") << 16).view("<f4")
+    return numbers
+
+
+class _PassedOver:
+    """Stands for what has a name that is not known: it takes anything, does nothing."""
+
+    def __new__(cls, *arguments, **options):
+        return super().__new__(cls)
+
+    def __init__(self, *arguments, **options):
+        pass
+
+    def __call__(self, *arguments, **options):
+        return _PassedOver()
+
+    def __setstate__(self, state):
+        pass
+
+    def __setitem__(self, key, value):
+        pass
+
+    def append(self, value):
+        pass
+
+    def extend(self, values):
+        pass
+
+    def add(self, value):
+        pass
 
 
 class _Reader(pickle.Unpickler):
-    """An unpickler that knows tensors and dictionaries, and nothing that acts."""
+    """An unpickler that knows tensors and dictionaries, and nothing that acts.
+
+    Attributes:
+        storages: Type of each storage by its key.
+        passed: Dictionary whose keys are the names that were passed over, in order.
+    """
 
     def __init__(self, file):
-        super().__init__(file, encoding="utf-8")
+        super().__init__(file, encoding="utf-8", errors="surrogateescape")
         self.storages = {}
+        self.passed = {}
 
     def find_class(self, module, name):
         if (module, name) == ("collections", "OrderedDict"):
             return collections.OrderedDict
         if module == "torch._utils":
-            if name in ("_rebuild_tensor", "_rebuild_tensor_v2"):
+            if name in _REBUILT:
                 return _rebuild_tensor
-            if name == "_rebuild_parameter":
+            if name in ("_rebuild_parameter", "_rebuild_parameter_with_state"):
                 return _rebuild_parameter
         if module == "torch" and name in _STORAGES:
             return _STORAGES[name]
-        raise InputError(
-            f"the checkpoint names {module}.{name}, which is neither a tensor nor a "
-            "dictionary: it is not read, because that could run anything."
-        )
+        self.passed[f"{module}.{name}"] = None
+        return _PassedOver
 
     def persistent_load(self, identifier):
         kind, dtype, key, *_ = identifier
         if kind != "storage":
             raise ValueError(f"an unknown reference {kind!r}")
+        if dtype not in _STORAGES.values():
+            raise ValueError(f"a storage {key} of numbers of an unknown type")
         self.storages[key] = dtype
         return _Storage(key, dtype)
 
@@ -153,10 +256,18 @@ def _with_arrays(saved: Any, data):
     if isinstance(saved, _Tensor):
         return _array(saved, data[saved.storage.key])
     if isinstance(saved, dict):
-        return {key: _with_arrays(value, data) for key, value in saved.items()}
+        read = {key: _with_arrays(value, data) for key, value in saved.items()}
+        return {key: read[key] for key in read if not _is_passed(key, read[key])}
     if isinstance(saved, (list, tuple)):
-        return [_with_arrays(value, data) for value in saved]
+        read = [_with_arrays(value, data) for value in saved]
+        return [value for value in read if not _is_passed(value)]
     return saved
+
+
+def _is_passed(*values):
+    return any(
+        isinstance(value, _PassedOver) or value is _PassedOver for value in values
+    )
 
 
 def _array(tensor, storage):

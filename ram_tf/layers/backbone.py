@@ -82,9 +82,10 @@ class Backbone(keras.layers.Layer):
                 given = self._make(self.network.input_shape, None, own=False)
                 given.load_weights(source)
         except Exception as error:  # Whatever a download or a file may raise.
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise InputError(
                 f"no weights of {self.kind} in {source!r}: "
-                f"{str(error).strip().splitlines()[0]}. Expected 'imagenet' where "
+                f"{reason}. Expected 'imagenet' where "
                 "there is a network, the path of a Keras .weights.h5 file without the "
                 "top, or a workdir."
             ) from error

@@ -10,7 +10,7 @@ from ram_tf.models.outputs import Choice, Rollout
 from ram_tf.models.pham import PHAM
 from ram_tf.models.ram import RAM
 from ram_tf.models.rollout import rollout
-from ram_tf.models.stop_rules import LittleToGain, Settled, StopRule
+from ram_tf.models.stop_rules import LittlePromise, LittleToGain, Settled, StopRule
 
 __all__ = [
     "PHAM",
@@ -20,6 +20,7 @@ __all__ = [
     "Choice",
     "DynamicLooker",
     "FineGrained",
+    "LittlePromise",
     "LittleToGain",
     "Looker",
     "ResolutionClassifier",

@@ -29,11 +29,13 @@ class AttentionModel(FromPreset, keras.Model):
         overview_shape: `(height, width, channels)` of a coarse view of the whole image
             that is needed before the first glimpse, or `None`.
         parts: Names of constructor arguments that are layers, for serialisation.
-        stop_rule: A `StopRule` class, or `None` where nothing says when to stop.
+        stop_rule: A `StopRule` class, or `None` where nothing says when to stop; a
+            network may be given one that reads what it was trained for.
 
     Call arguments:
         images: Tensor `(batch, height, width, channels)`, float in [0, 1] or uint8.
-        policy: Where to look, see `ram_tf.policies`.
+        policy: Where to look, see `ram_tf.policies`. By keyword alone, as what is no
+            tensor is for Keras: `model(images, policy=policy, num_glimpses=6)`.
         num_glimpses: Int >= 1.
         training: Boolean.
         seed: Int32 tensor `(2,)` or `None` for a fixed one.
@@ -141,7 +143,7 @@ class AttentionModel(FromPreset, keras.Model):
         if self.stop_rule is None:
             raise InputError(
                 f"nothing in {type(self).__name__} says when to stop looking: leave "
-                "--stop_epsilon out."
+                "--stop_epsilon out. RAM learns to with phases.train.returns=gain."
             )
         return self.stop_rule(epsilon)
 

@@ -105,3 +105,27 @@ class LittleToGain(StopRule):
 
     def __call__(self, belief, evidence):
         return evidence < self.epsilon
+
+
+@dataclasses.dataclass(frozen=True)
+class LittlePromise(StopRule):
+    """Stops once looking on promises little: reads what a baseline expects to come.
+
+    The baseline must have learned to expect gains, so that what is known already counts
+    for nothing: see `Phase.stop_rules`. What it promises is what all further glimpses
+    bring, discounted as in training: of a `gamma` of 0, the next one alone.
+    """
+
+    name: ClassVar[str] = "promise"
+    when: ClassVar[str] = (
+        "stops once the baseline promises less than {epsilon}, in the unit of the "
+        "reward, of looking on"
+    )
+    longer: ClassVar[str] = "shorter"
+
+    @staticmethod
+    def evidence(extras):
+        return extras.get("baselines")
+
+    def __call__(self, belief, evidence):
+        return evidence < self.epsilon

@@ -1,10 +1,11 @@
 import keras
 from keras import ops
 
-from ram_tf.objectives.ram import is_right, ram_objective
+from ram_tf.objectives.credit import PUBLISHED
+from ram_tf.objectives.ram import early_classification, is_right, ram_objective
 
 
-def active_ram_objective(rollout, labels, returns=is_right):
+def active_ram_objective(rollout, labels, returns=is_right, credit=PUBLISHED):
     """RAM's hybrid loss and two objectives about the model's own uncertainty.
 
     All terms are those of one example and averaged over the batch, so that a weight
@@ -16,6 +17,7 @@ def active_ram_objective(rollout, labels, returns=is_right):
             returns.
         labels: Int tensor `(batch,)`.
         returns: As of `ram_objective`.
+        credit: As of `ram_objective`.
 
     Returns:
         Dictionary of `(batch,)` terms: those of `ram_objective`; `error_fit`, squared
@@ -36,18 +38,12 @@ def active_ram_objective(rollout, labels, returns=is_right):
     errors = ops.stop_gradient(ops.abs(right[:, None] - probabilities))
     fitted = rollout.extras["uncertainty_fitted"]
     uniform = ops.full_like(logits[:, -1], 1.0 / logits.shape[-1])
-    glimpses = logits.shape[1]
-    early = keras.losses.sparse_categorical_crossentropy(
-        ops.repeat(labels[:, None], glimpses - 1, axis=1),
-        logits[:, :-1],
-        from_logits=True,
-    )
     return {
-        **ram_objective(rollout, labels, returns),
+        **ram_objective(rollout, labels, returns, credit),
         "error_fit": ops.mean(ops.square(fitted - errors), axis=(1, 2)),
         "uncertainty": ops.sum(rollout.extras["uncertainty"], axis=(1, 2)),
         "intrinsic_belief": keras.losses.categorical_crossentropy(
             uniform, logits[:, -1], from_logits=True
         ),
-        "early_classification": ops.sum(early, axis=1) / max(glimpses - 1, 1),
+        "early_classification": early_classification(logits, labels),
     }

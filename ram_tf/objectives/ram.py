@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from ram_tf.objectives.credit import PUBLISHED
 from ram_tf.ops import score_function_loss
 
 
@@ -33,7 +34,59 @@ def belief(logits, labels):
     return ops.stop_gradient(ops.take_along_axis(probabilities, right, axis=1))
 
 
-def ram_objective(rollout, labels, returns=is_right):
+def log_belief(logits, labels):
+    """The log-probability of the true class, after each glimpse.
+
+    Args:
+        logits: Tensor `(batch, time, classes)`.
+        labels: Int tensor `(batch,)`.
+
+    Returns:
+        Float32 tensor `(batch, time)` without a gradient, in nats.
+    """
+    logs = ops.log_softmax(ops.cast(logits, "float32"))
+    right = ops.cast(labels, "int32")[:, None, None]
+    right = ops.broadcast_to(right, (*ops.shape(logs)[:2], 1))
+    return ops.stop_gradient(ops.take_along_axis(logs, right, axis=-1)[..., 0])
+
+
+def minus_loss(logits, labels):
+    """Rewards after every glimpse: the log-probability of the true class, in nats.
+
+    Args:
+        logits: Tensor `(batch, time, classes)`, after each glimpse.
+        labels: Int tensor `(batch,)`.
+
+    Returns:
+        Float32 tensor `(batch, time - 1)`: the first glimpse was not decided.
+    """
+    return log_belief(logits, labels)[:, 1:]
+
+
+def log_gain(logits, labels):
+    """As `minus_loss`, but what each glimpse added to that log-probability."""
+    logs = log_belief(logits, labels)
+    return logs[:, 1:] - logs[:, :-1]
+
+
+def gain(logits, labels):
+    """As `log_gain`, but of the probability of the true class."""
+    probabilities = ops.exp(log_belief(logits, labels))
+    return probabilities[:, 1:] - probabilities[:, :-1]
+
+
+def early_classification(logits, labels):
+    """Cross-entropy after the glimpses before the last, their mean, `(batch,)`."""
+    glimpses = logits.shape[1]
+    early = keras.losses.sparse_categorical_crossentropy(
+        ops.repeat(labels[:, None], glimpses - 1, axis=1),
+        logits[:, :-1],
+        from_logits=True,
+    )
+    return ops.sum(early, axis=1) / max(glimpses - 1, 1)
+
+
+def ram_objective(rollout, labels, returns=is_right, credit=PUBLISHED):
     """The hybrid loss of the recurrent attention model, term by term.
 
     Each decision of the rollout counts once: the T - 1 that led to a glimpse, or all T
@@ -42,24 +95,32 @@ def ram_objective(rollout, labels, returns=is_right):
     Args:
         rollout: A `Rollout` whose extras hold `baselines` `(batch, time)`.
         labels: Int tensor `(batch,)`.
-        returns: `(logits, labels) -> (batch, 1)`, what all decisions are rewarded with.
+        returns: `(logits, labels) -> (batch, 1)`, what all decisions are rewarded with,
+            or `(batch, time - 1)`, what each is after the glimpse that it led to.
+        credit: A `Credit`: how rewards become each decision's return.
 
     Returns:
         Dictionary of `(batch,)` terms: `classification`, cross-entropy in nats after
         the last glimpse; `baseline`, mean squared error over decisions; `reinforce`,
-        the score-function surrogate summed over decisions.
+        the score-function surrogate summed over decisions. Where the rollout has the
+        logits of more than the last glimpse, also `early_classification`, not
+        published, the cross-entropy after those before it, their mean.
 
     Reference:
         [Mnih et al., 2014](https://arxiv.org/abs/1406.6247), section 3.2.
     """
     decisions = rollout.log_probs.shape[1]
-    reward = returns(rollout.logits, labels)
     baselines = rollout.extras["baselines"][:, :decisions]
-    errors = ops.square(baselines - reward)
-    return {
+    returned = credit.returns(returns(rollout.logits, labels), baselines)
+    expected = credit.expected(returned, baselines)
+    errors = ops.square(baselines - returned)
+    terms = {
         "classification": keras.losses.sparse_categorical_crossentropy(
             labels, rollout.logits[:, -1], from_logits=True
         ),
         "baseline": ops.sum(errors, axis=1) / max(decisions, 1),
-        "reinforce": score_function_loss(rollout.log_probs, reward, baselines),
+        "reinforce": score_function_loss(rollout.log_probs, returned, expected),
     }
+    if rollout.logits.shape[1] > 1:
+        terms["early_classification"] = early_classification(rollout.logits, labels)
+    return terms

@@ -6,6 +6,8 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.patches import Rectangle
 
+from ram_tf.pictures.lettering import lettering, short_name
+
 INK = "#333333"
 
 
@@ -71,25 +73,20 @@ def draw_belief(axes, probabilities, class_names, label):
     name_best(axes, probabilities, class_names, label)
     if len(probabilities) > MOST_BARS:
         top = np.argsort(probabilities)[::-1][:3]
-        text = "\n".join(f"{class_names[i]} {probabilities[i]:.0%}" for i in top)
-        axes.text(0.5, 0.9, text, ha="center", va="top", fontsize=6, color=INK)
+        lines = [f"{class_names[i]} {probabilities[i]:.0%}" for i in top]
+        text, style = lettering(*lines)
+        axes.text(0.5, 0.9, text, ha="center", va="top", fontsize=6, color=INK, **style)
 
 
 def name_best(axes, probabilities, class_names, label, number=""):
     """Writes the most probable class below, in red if it is wrong."""
     best = int(probabilities.argmax())
     right = label is None or best == label
-    axes.set_xlabel(
-        f"{number}{short_name(class_names[best])} {probabilities[best]:.0%}",
-        fontsize=7,
-        labelpad=1.5,
-        color=INK if right else BEST,
+    text, style = lettering(
+        f"{number}{short_name(class_names[best])} {probabilities[best]:.0%}"
     )
-
-
-def short_name(name):
-    """Cuts a class name that is too long for a picture."""
-    return name if len(name) <= 14 else f"{name[:13]}…"
+    color = INK if right else BEST
+    axes.set_xlabel(text, fontsize=7, labelpad=1.5, color=color, **style)
 
 
 def seen_pixels(recording, image, num_steps):

@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ram_tf.errors import InputError
 from ram_tf.pictures.canvas import BEST, INK, save_picture
+from ram_tf.pictures.lettering import lettering, readable
 
 
 def plot_curves(metrics_csv, path):
@@ -15,7 +16,7 @@ def plot_curves(metrics_csv, path):
     try:
         with open(metrics_csv, newline="") as file:
             rows = list(csv.DictReader(file))
-    except OSError as error:
+    except FileNotFoundError as error:
         raise InputError(
             f"no metrics to draw at {metrics_csv}: train for at least one epoch first."
         ) from error
@@ -36,7 +37,8 @@ def plot_curves(metrics_csv, path):
             values = columns[f"val_{name}"]
             axes.plot(epochs, values, color=BEST, label="validation")
             axes.legend(fontsize=7, frameon=False)
-        axes.set_title(name.replace("_", " "), fontsize=9, color=INK)
+        title, style = lettering(name.replace("_", " "))
+        axes.set_title(title, fontsize=9, color=INK, **style)
         axes.set_xlabel("epoch", fontsize=7)
         axes.tick_params(labelsize=7)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -57,22 +59,30 @@ def plot_lines(curves, path, x_label, y_label, *, x_scale="linear"):
     figure = Figure(figsize=(6.4, 4.0), dpi=110, layout="constrained")
     axes = figure.add_subplot()
     axes.set_xscale(x_scale)
-    data = {}
+    data, lines, labels = {}, [], []
     for name, (x, ys) in curves.items():
         x, ys = np.asarray(x), np.atleast_2d(ys)
         mean, label = ys.mean(axis=0), name
         if len(ys) > 1:
             label += f", ± standard error of {len(ys)} runs"
-        (line,) = axes.plot(x, mean, marker="o", markersize=3, label=label)
+        (line,) = axes.plot(x, mean, marker="o", markersize=3)
+        lines.append(line)
+        labels.append(label)
         if len(ys) > 1:
             error = ys.std(axis=0, ddof=1) / np.sqrt(len(ys))
             low, high = mean - error, mean + error
             axes.fill_between(x, low, high, color=line.get_color(), alpha=0.2, lw=0)
-        data |= {f"{name} x": x, f"{name} y": ys}
-    axes.set_xlabel(x_label, fontsize=9)
-    axes.set_ylabel(y_label, fontsize=9)
+        key = readable(name)
+        data |= {f"{key} x": x, f"{key} y": ys}
+    for write, label in ((axes.set_xlabel, x_label), (axes.set_ylabel, y_label)):
+        text, style = lettering(label)
+        write(text, fontsize=9, **style)
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25, linewidth=0.5)
-    axes.legend(fontsize=8, frameon=False)
+    # Numbers first: a legend passes over labels that begin with an underscore.
+    legend = axes.legend(lines, range(len(lines)), fontsize=8, frameon=False)
+    for entry, label in zip(legend.get_texts(), labels):
+        text, style = lettering(label)
+        entry.set(text=text, **style)
     return save_picture(figure, path, data)

@@ -14,10 +14,10 @@ from ram_tf.pictures.canvas import (
     draw_image,
     name_best,
     save_picture,
-    short_name,
     show_pixels,
     step_color,
 )
+from ram_tf.pictures.lettering import lettering, short_name
 
 
 def plot_gain(recording, path, class_names, labels=None):
@@ -71,7 +71,8 @@ def plot_gain(recording, path, class_names, labels=None):
             else:
                 peak = _draw_gain(above, recording, image, step)
                 name = f"after {step}: max {peak:.2g}"
-            above.set_title(name, fontsize=7, color=INK, pad=2.5)
+            name, style = lettering(name)
+            above.set_title(name, fontsize=7, color=INK, pad=2.5, **style)
             below = add_axes(
                 left + (panel - side) / 2, top + tall + gap / 2, side, side
             )

@@ -19,6 +19,7 @@ from ram_tf.pictures.canvas import (
     step_color,
 )
 from ram_tf.pictures.gain import plot_gain
+from ram_tf.pictures.lettering import lettering
 
 
 def plot_recording(recording, path, class_names, labels=None):
@@ -58,7 +59,8 @@ def plot_glimpses(recording, path, class_names, labels=None):
         draw_image(axes, recording, image, num_glimpses)
         label = None if labels is None else int(labels[image])
         if label is not None:
-            axes.set_title(f"true: {class_names[label]}", fontsize=8, color=INK)
+            title, style = lettering(f"true: {class_names[label]}")
+            axes.set_title(title, fontsize=8, color=INK, **style)
         for step in range(num_glimpses):
             seen = figure.add_subplot(grid[3 * image, step + 1])
             _draw_glimpse(seen, recording["glimpses"][image, step])

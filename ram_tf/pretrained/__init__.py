@@ -3,6 +3,7 @@
 Wherever a command reads a `--workdir`, `packaged:NAME` names one of them.
 """
 
+import io
 import json
 import pathlib
 import re
@@ -11,7 +12,7 @@ import shutil
 import h5py
 
 from ram_tf.errors import InputError
-from ram_tf.files import write_json
+from ram_tf.files import expand_path, write_json
 from ram_tf.training.checkpointing import WEIGHTS, digest_file, read_state
 
 PREFIX = "packaged:"
@@ -30,7 +31,7 @@ def locate(workdir):
         InputError: If no packaged model has that name.
     """
     if not str(workdir).startswith(PREFIX):
-        return pathlib.Path(workdir)
+        return pathlib.Path(expand_path(workdir))
     name = str(workdir).removeprefix(PREFIX)
     if name not in names():
         known = ", ".join(PREFIX + known for known in names())
@@ -78,13 +79,14 @@ def package(workdir, name, root=_HERE, half=False):
     try:
         config = json.loads((workdir / "config.json").read_text())
         dataset = json.loads((workdir / "dataset.json").read_text())
-    except OSError as error:
+    except FileNotFoundError as error:
         raise InputError(
             f"{workdir} is not the folder of a run: {error.filename} is missing."
         ) from error
     state = read_state(best)
     # Where the data were, and what it started from, is nobody else's concern.
     config["data"]["datapath"] = None
+    dataset.pop("datapath_from", None)
     for section in (config["train"], *config["phases"].values()):
         if "pretrain_checkpoint" in section:
             section["pretrain_checkpoint"] = None
@@ -109,7 +111,12 @@ def package(workdir, name, root=_HERE, half=False):
 
 def _copy_as_half(weights, copy):
     """Copies a file of weights, what is float32 in it as float16."""
-    with h5py.File(weights) as source, h5py.File(copy, "w") as target:
+    # In memory: on disk HDF5 would lock them, which not every file system lets it.
+    content = io.BytesIO()
+    with (
+        h5py.File(io.BytesIO(weights.read_bytes())) as source,
+        h5py.File(content, "w") as target,
+    ):
 
         def write(path, item):
             if isinstance(item, h5py.Dataset):
@@ -122,3 +129,4 @@ def _copy_as_half(weights, copy):
 
         source.visititems(write)
         target.attrs.update(source.attrs)
+    copy.write_bytes(content.getbuffer())

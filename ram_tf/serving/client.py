@@ -1,7 +1,10 @@
 """Clients of TensorFlow Serving, and looking through them one glimpse at a time."""
 
 import base64
+import http.client
+import ipaddress
 import json
+import re
 import threading
 import time
 import urllib.error
@@ -19,7 +22,8 @@ class GrpcClient:
     """Asks a model over gRPC.
 
     Args:
-        address: `host:port`.
+        address: `host:port`, or `grpc://host:port`. This machine itself is asked past
+            any proxy.
         model: Name of the model.
         timeout: Seconds for one request.
     """
@@ -30,6 +34,9 @@ class GrpcClient:
 
         # Whole images travel both ways.
         options = [("grpc.max_receive_message_length", -1)]
+        address = _grpc_target(address)
+        if _is_here(f"//{address}"):
+            options.append(("grpc.enable_http_proxy", 0))
         self.channel = grpc.insecure_channel(address, options)
         self.stub = prediction_service_pb2_grpc.PredictionServiceStub(self.channel)
         self.model = model
@@ -86,11 +93,19 @@ class GrpcClient:
 
 
 class RestClient:
-    """Asks a model over HTTP; see `GrpcClient`."""
+    """Asks a model over HTTP; see `GrpcClient`.
+
+    Args:
+        address: `host:port`, or a URL, which may be `https://` and have a path.
+        model: Name of the model.
+        timeout: Seconds for one request.
+    """
 
     def __init__(self, address, model, timeout=60.0):
-        name = urllib.parse.quote(model, safe="")
-        self.url = f"http://{address}/v1/models/{name}"
+        base, name = _rest_base(address), urllib.parse.quote(model, safe="")
+        self.url = f"{base}/v1/models/{name}"
+        handlers = [urllib.request.ProxyHandler({})] if _is_here(base) else []
+        self.opener = urllib.request.build_opener(*handlers)
         self.timeout = timeout
 
     def call(self, signature, inputs):
@@ -110,13 +125,53 @@ class RestClient:
 
     def _open(self, url, body=None):
         try:
-            with urllib.request.urlopen(url, body, self.timeout) as answer:
+            with self.opener.open(url, body, self.timeout) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             text = error.read().decode(errors="replace")
             raise InputError(f"the server answered {error.code}: {text}") from error
         except urllib.error.URLError as error:
             raise InputError(f"no server at {url}: {error.reason}.") from error
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise InputError(
+                f"what answers at {url} is no model server: {error or type(error)}."
+            ) from error
+
+
+def _grpc_target(address):
+    """What gRPC is to connect to: it knows names like `dns:///`, and no URLs."""
+    scheme, _, rest = address.rpartition("://")
+    if scheme in ("grpc", "http", "tcp"):
+        return rest.rstrip("/")
+    if scheme in ("https", "grpcs"):
+        raise InputError(
+            f"{address!r} asks for encryption, which this client has over REST alone: "
+            "give host:port, or --rest=https://HOST."
+        )
+    return address
+
+
+def _rest_base(address):
+    """The URL that comes before the name of a model."""
+    url = address if "://" in address else f"http://{address}"
+    if not re.match(r"https?://[^/]", url):
+        raise InputError(
+            f"{address!r} is no address for REST: expected host:port, or a URL that "
+            "begins with http:// or https://."
+        )
+    return url.partition("/v1/models")[0].rstrip("/")
+
+
+def _is_here(url):
+    """Whether a URL is of this machine itself."""
+    try:
+        host = urllib.parse.urlsplit(url).hostname or ""
+        if host == "localhost" or host.endswith(".localhost"):
+            return True
+        found = ipaddress.ip_address(host)
+    except ValueError:  # Any other name.
+        return False
+    return found.is_loopback or found.is_unspecified
 
 
 def _check(inputs):

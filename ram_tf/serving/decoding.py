@@ -5,9 +5,16 @@ another way than Pillow does, is refused with its index in the batch and the rea
 """
 
 import functools
+import re
 
 import tensorflow as tf
 
+from ram_tf.data import levels
+
+# More is refused here: what claims so many may be a trap, and TensorFlow decodes no
+# more than 2^29 numbers.
+_MOST_PIXELS = 2**29 // 3
+_RANGE = re.compile(r"data\.value_range=\((-?[\d.e+-]+), (-?[\d.e+-]+)\)")
 _ALL = 2**31 - 1  # Longer than any string.
 # Says how colours are stored; without it, Pillow and TensorFlow differ about CMYK.
 _ADOBE = b"\xff\xee\x00\x0eAdobe\x00\x64" + bytes(5)
@@ -20,37 +27,47 @@ _OTHER_ORIENTATION = (
 )
 
 
-def decode_batch(contents, size, channels):
+def decode_batch(contents, size, channels, value_range=None):
     """Decodes a batch of files.
 
     Args:
         contents: String tensor `(batch,)`.
         size: `(height, width)` to crop around the centre and resize to.
         channels: 1 or 3.
+        value_range: As for `data.decode_image`. A refusal tells it, so that a client
+            can send pixels that were read by it.
 
     Returns:
         Tensor `(batch, height, width, channels)`, uint8.
     """
+    value_range = levels.check_range(value_range)
     return tf.map_fn(
-        lambda pair: _decode(*pair, size, channels),
+        lambda pair: _decode(*pair, size, channels, value_range),
         (contents, tf.range(tf.shape(contents)[0])),
         fn_output_signature=tf.TensorSpec((*size, channels), tf.uint8),
     )
 
 
-def _decode(content, index, size, channels):
+def told_range(refusal):
+    """Returns the `value_range` that a refusal of `decode_batch` tells, or `None`."""
+    found = _RANGE.search(refusal)
+    return None if found is None else tuple(map(float, found.groups()))
+
+
+def _decode(content, index, size, channels, value_range):
     raw = tf.io.decode_raw(tf.strings.join([content, "\0"]), tf.uint8)
     name = tf.strings.join(["image_bytes[", tf.strings.as_string(index), "]: "])
     is_jpeg, is_png = (
         tf.strings.substr(tf.strings.join([content, "\0" * 8]), 0, len(start)) == start
         for start in (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
     )
-    check = functools.partial(_check, name)
+    told = "" if value_range is None else f", read by data.value_range={value_range}"
+    check = functools.partial(_check, name, told)
     with check(is_jpeg | is_png, "neither JPEG nor PNG: send pixels instead"):
         colours = tf.cond(
             is_jpeg,
             lambda: _decode_jpeg(content, raw, check),
-            lambda: _decode_png(content, raw, check),
+            lambda: _decode_png(content, raw, check, value_range),
         )
     if channels == 1:
         colours = tf.image.rgb_to_grayscale(colours)
@@ -58,7 +75,7 @@ def _decode(content, index, size, channels):
 
 
 def _decode_jpeg(content, raw, check):
-    def step(at, exif, components, adobe):
+    def step(at, exif, frame, adobe):
         marker, payload = _number(raw, at + 1, 1), at + 4
         is_exif = (marker == 0xE1) & _is_text(raw, payload, b"Exif\0\0")
         is_frame = (marker >= 0xC0) & (marker <= 0xCF) & ~_is_one(marker, _NO_FRAMES)
@@ -67,12 +84,12 @@ def _decode_jpeg(content, raw, check):
         return (
             at + tf.where(marker == 0xFF, _long(1), length),
             tf.where(is_exif & (exif == 0), payload + 6, exif),
-            tf.where(is_frame, _number(raw, at + 9, 1), components),
+            tf.where(is_frame, at, frame),
             adobe | ((marker == 0xEE) & _is_text(raw, payload, b"Adobe")),
         )
 
     scan, end = 0xFFDA, 0xFFD9
-    at, exif, components, adobe = tf.while_loop(
+    at, exif, frame, adobe = tf.while_loop(
         lambda at, *_: (
             (_number(raw, at, 1) == 0xFF) & ~_is_one(_number(raw, at, 2), (scan, end))
         ),
@@ -81,7 +98,12 @@ def _decode_jpeg(content, raw, check):
     )
     ends = (raw[at:-1] == end >> 8) & (raw[at + 1 :] == end & 255)
     is_whole = (_number(raw, at, 2) == scan) & tf.reduce_any(ends)
-    with check(is_whole, "a JPEG that is broken or cut short"):
+    height, width = _number(raw, frame + 5, 2), _number(raw, frame + 7, 2)
+    components = tf.where(frame > 0, _number(raw, frame + 9, 1), _long(0))
+    with (
+        check(is_whole, "a JPEG that is broken or cut short"),
+        check(height * width <= _MOST_PIXELS, "too many pixels"),
+    ):
         rest = tf.strings.substr(content, 2, _ALL)
         marked = tf.strings.join([b"\xff\xd8", _ADOBE, rest])
         content = tf.where((components == 4) & ~adobe, marked, content)
@@ -90,7 +112,7 @@ def _decode_jpeg(content, raw, check):
     return _turn(pixels, turned)
 
 
-def _decode_png(content, raw, check):
+def _decode_png(content, raw, check, value_range):
     def step(at, exif, is_transparent, ended):
         payload = at + 8
         is_kind = functools.partial(_is_text, raw, at + 4)
@@ -108,20 +130,48 @@ def _decode_png(content, raw, check):
         step,
         (_long(8), _long(0), colour_type >= 4, tf.constant(False)),
     )
+    is_deep = _number(raw, 24, 1) == 16
     # Colours of 16 bits are cut to 8; several may then be the transparent one.
-    is_deep = is_transparent & (colour_type == 2) & (_number(raw, 24, 1) == 16)
+    is_lost = is_deep & is_transparent & (colour_type == 2)
+    num_pixels = _number(raw, 16, 4) * _number(raw, 20, 4)
     with (
         check(ended & (at <= size), "a PNG that is broken or cut short"),
-        check(~is_deep, "a PNG with a transparent colour of 16 bits"),
+        check(num_pixels <= _MOST_PIXELS, "too many pixels"),
+        check(~is_lost, "a PNG with a transparent colour of 16 bits"),
     ):
         turned = _read_orientation(content, raw, exif, check)
-    # An alpha channel that the file lacks is not opaque below 8 bits.
-    pixels = tf.cond(
-        is_transparent,
-        lambda: _on_white(tf.io.decode_png(content, 4)),
-        lambda: tf.io.decode_png(content, 3),
-    )
+    if value_range is None:
+        return _turn(_decode_png_pixels(content, is_transparent), turned)
+    # As `data.decode_image`, which cannot read these by a range.
+    is_odd = is_deep & (colour_type == 4)
+    with check(~is_odd, "a PNG of grey and opacity of 16 bits"):
+        pixels = tf.cond(
+            is_deep,
+            lambda: _decode_png_pixels(content, is_transparent, value_range),
+            lambda: _decode_png_pixels(content, is_transparent),
+        )
     return _turn(pixels, turned)
+
+
+def _decode_png_pixels(content, is_transparent, value_range=None):
+    """Decodes a PNG to colours on white: if a range is given, one of 16 bits by it."""
+    if value_range is None:
+        decode = functools.partial(tf.io.decode_png, content)
+    else:
+        colour, opacity = (
+            tf.constant(levels.table(each)) for each in (value_range, None)
+        )
+
+        def decode(channels):
+            values = tf.io.decode_png(content, channels, tf.uint16)
+            values = tf.cast(values, tf.int32)
+            parts = [tf.gather(colour, values[..., :3])]
+            if channels == 4:
+                parts.append(tf.gather(opacity, values[..., 3:]))
+            return tf.concat(parts, axis=-1)
+
+    # An alpha channel that the file lacks is not opaque below 8 bits.
+    return tf.cond(is_transparent, lambda: _on_white(decode(4)), lambda: decode(3))
 
 
 def _read_orientation(content, raw, start, check):
@@ -182,9 +232,10 @@ def _on_white(pixels):
     return tf.cast(tf.round(colours * alpha + 255.0 * (1.0 - alpha)), tf.uint8)
 
 
-def _check(name, condition, reason):
+def _check(name, told, condition, reason):
     """Refuses a file unless `condition` holds: what follows waits for that."""
-    refusal = tf.debugging.Assert(condition, [tf.strings.join([name, reason])])
+    text = tf.strings.join([name, reason, told])
+    refusal = tf.debugging.Assert(condition, [text])
     return tf.control_dependencies([refusal])
 
 

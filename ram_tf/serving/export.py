@@ -7,6 +7,7 @@ import tempfile
 
 from ram_tf import experiment
 from ram_tf.errors import InputError
+from ram_tf.files import check_renames, expand_path
 from ram_tf.serving import check, files, isolated
 from ram_tf.serving.served import Served
 
@@ -46,7 +47,7 @@ def export(
         InputError: If `output` has a character that TensorFlow takes for a pattern, or
             the written model does not answer as the one in memory.
     """
-    output = pathlib.Path(output)
+    output = pathlib.Path(expand_path(output))
     if set(str(output)) & set(_PATTERNS):
         raise InputError(
             f"TensorFlow cannot write to {str(output)!r}: to it, a path with one of "
@@ -56,6 +57,7 @@ def export(
     epsilon = None if stop is None else restored.network.stop_number(stop)
     served = Served.from_trained(restored, mc_samples, epsilon)
     output.mkdir(parents=True, exist_ok=True)
+    check_renames(output)
     with tempfile.TemporaryDirectory(
         dir=output, prefix=".writing_", ignore_cleanup_errors=True
     ) as aside:

@@ -1,25 +1,27 @@
 """Classifies image files, however many, with a trained workdir."""
 
 import csv
-import fcntl
 import io
 import json
 import os
 import pathlib
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 
-from ram_tf import data
-from ram_tf.errors import InputError
+from ram_tf import data, locks
+from ram_tf.errors import InputError, warn
 from ram_tf.evaluation import reports, words
 from ram_tf.experiment.restore import read_image, restore
 from ram_tf.files import whole_file
 from ram_tf.models import DynamicLooker, Looker
+from ram_tf.processors import num_processors
 from ram_tf.training.checkpointing import read_state
 
 _COLUMNS = ("file", "class", "probability", "locations")
+_SHOWN = 20
 
 
 # The options of a command, by name.
@@ -35,20 +37,24 @@ def predict(
     batch_size=64,
     xla=False,
     checkpoint="best",
+    skip_unreadable=False,
     report=print,
 ):
     """Classifies image files.
 
-    Memory holds two batches of images and the names of all files. A file's row depends
-    on the file and on the settings alone, whatever the batch and the shard. What is
-    done is kept in `<output>.partial` until all is: the same call goes on after it.
+    Memory holds two batches of images, the names of all files and, of what is being
+    decoded, a bounded number of bytes. A file's row depends on the file and on the
+    settings alone, whatever the batch and the shard. What is done is kept in
+    `<output>.partial` until all is: the same call goes on after it, also under another
+    spelling of the folders. What was noticed about files is said in the end.
 
     Args:
         workdir: Folder of a run.
         paths: Image files and folders of them.
         output: Path of a CSV file, or `None` for the terminal.
         shard: (index, count). One of `count` parts of the files, by a hash of their
-            paths; `index` from 0. Its output is `<stem>-<index>-of-<count><suffix>`.
+            paths relative to the folders given; `index` from 0. Its output is
+            `<stem>-<index>-of-<count><suffix>`.
         policy: Name of the policy that looks, or `None`, the one the family shows.
         num_glimpses: Int or `None`, as trained.
         stop: Number, `NAME:NUMBER` or `None`. Stop looking at an image once it is sure
@@ -57,7 +63,12 @@ def predict(
         xla: Boolean. Compile with XLA: some seconds, which many files win back. What a
             policy draws is other numbers then.
         checkpoint: See `experiment.restore`.
+        skip_unreadable: Boolean. Go on without files that cannot be read, and list
+            them in the end and in `<stem>.skipped<suffix>`.
         report: Function of one line of text.
+
+    Returns:
+        How many files were skipped.
 
     Raises:
         InputError: If a file is no image, or what is done was done with other settings.
@@ -65,9 +76,9 @@ def predict(
     index, count = shard
     # By name and not by place, so that a file that comes or goes moves no other one.
     files = [
-        file
-        for file in data.find_images(paths)
-        if zlib.crc32(os.fsencode(file)) % count == index
+        found
+        for found in data.find_images(paths, warn if output is None else report)
+        if zlib.crc32(os.fsencode(found.name)) % count == index
     ]
     trained = restore(workdir, checkpoint)
     chosen = trained.pick(policy)
@@ -79,11 +90,16 @@ def predict(
     else:
         rule = trained.network.make_stop_rule(epsilon)
         looker = DynamicLooker(trained.network, chosen, steps, rule, xla=xla)
+    notes = data.Notes()
+    reader = _Reader(trained, batch_size, skip_unreadable, notes)
     if output is None:
+        skipped = []
         rows = csv.writer(_Terminal(report), lineterminator="\n")
-        for answers in _answers(files, batch_size, trained, looker):
-            rows.writerows(answers)
-        return
+        for answers in _answers(files, reader, looker):
+            rows.writerows((row.path, *row.answer) for row in answers if row.answer)
+            skipped += [row.reason for row in answers if not row.answer]
+        _tell(notes, skipped, len(files))
+        return len(skipped)
     if count > 1:
         path = pathlib.Path(output)
         part = f"{path.stem}-{index:05d}-of-{count:05d}{path.suffix}"
@@ -101,37 +117,104 @@ def predict(
             report(f"going on after {predictions.done} images")
         progress = reports.progress_bar(len(files), "image")
         progress.add(predictions.done)
-        left = files[predictions.done :]
-        for answers in _answers(left, batch_size, trained, looker):
+        for answers in _answers(files[predictions.done :], reader, looker):
             predictions.write(answers)
             progress.add(len(answers))
-    report(f"wrote {output}: {len(files)} images")
+    skipped = predictions.skipped
+    report(f"wrote {output}: {len(files) - len(skipped)} images")
+    if skipped:
+        report(f"wrote {predictions.skipped_path}: {len(skipped)} that were skipped")
+    _tell(notes, skipped, len(files))
+    return len(skipped)
 
 
-def _answers(files, batch_size, trained, looker):
+def _tell(notes, skipped, count):
+    """Warns of what was noticed about files, and of those that were skipped."""
+    for line in notes.lines():
+        warn(line)
+    for reason in skipped[:_SHOWN]:
+        warn(f"skipped: {reason}")
+    if skipped:
+        more = f", the first {_SHOWN} above" if len(skipped) > _SHOWN else ""
+        warn(f"{len(skipped)} of {count} files could not be read{more}")
+
+
+class _Row(NamedTuple):
+    """What became of a file: `answer`, or the `reason` why there is none."""
+
+    path: str
+    name: str
+    num_bytes: int
+    answer: tuple = ()
+    reason: str = ""
+
+
+class _Reader:
+    """Decodes batches of files by threads, one ahead of the one that is asked for."""
+
+    def __init__(self, trained, batch_size, skip_unreadable, notes):
+        self.trained = trained
+        self.batch_size = batch_size
+        self.skip_unreadable = skip_unreadable
+        self.notes = notes
+
+    def batches(self, files):
+        """Yields lists of `_Row` without answers, with their pixels in one array.
+
+        Those of a file that is skipped are black.
+        """
+        with ThreadPoolExecutor(num_processors()) as pool:
+
+            def submit(first):
+                batch = files[first : first + self.batch_size]
+                return [pool.submit(self._read, found) for found in batch]
+
+            ahead = submit(0)
+            for first in range(0, len(files), self.batch_size):
+                reading, ahead = ahead, submit(first + self.batch_size)
+                try:
+                    rows, pixels = zip(*(each.result() for each in reading))
+                except InputError:
+                    pool.shutdown(cancel_futures=True)
+                    raise
+                yield rows, np.stack(pixels)
+
+    def _read(self, found):
+        num_bytes = _num_bytes(found.path)
+        try:
+            pixels = read_image(found.path, self.trained, self.notes)
+            return _Row(*found, num_bytes), pixels
+        except InputError as error:
+            reason = str(error)
+            if not self.skip_unreadable:
+                raise InputError(
+                    f"{reason} --skip_unreadable goes on without such files."
+                ) from error
+        shape = self.trained.image_shape
+        return _Row(*found, num_bytes, reason=reason), np.zeros(shape, np.uint8)
+
+
+def _num_bytes(path):
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return -1
+
+
+def _answers(files, reader, looker):
     """Yields the rows of one batch after the other; decodes the next one meanwhile."""
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-
-        def decode(first):
-            batch = files[first : first + batch_size]
-            return batch, [pool.submit(read_image, path, trained) for path in batch]
-
-        ahead = decode(0)
-        for first in range(0, len(files), batch_size):
-            (batch, pixels), ahead = ahead, decode(first + batch_size)
-            try:
-                pixels = np.stack([each.result() for each in pixels])
-            except InputError:
-                pool.shutdown(cancel_futures=True)
-                raise
-            found = looker(pixels)
-            found = {name: np.asarray(value) for name, value in found.items()}
-            yield [
-                (path, *_describe(probabilities, places, trained.class_names))
-                for path, probabilities, places in zip(
-                    batch, found["probabilities"], found["locations"]
-                )
-            ]
+    names = reader.trained.class_names
+    for rows, pixels in reader.batches(files):
+        found = looker(pixels)
+        found = {name: np.asarray(value) for name, value in found.items()}
+        yield [
+            row
+            if row.reason
+            else row._replace(answer=_describe(probabilities, places, names))
+            for row, probabilities, places in zip(
+                rows, found["probabilities"], found["locations"]
+            )
+        ]
 
 
 def _describe(probabilities, places, class_names):
@@ -143,13 +226,17 @@ def _describe(probabilities, places, class_names):
 class _Predictions:
     """A CSV file that grows aside, batch by batch, and is there when it is whole.
 
+    Aside, files go by their names and sizes, so that their folder may be spelled in
+    another way the next time; a row has the reason too, of a file without an answer.
+
     Attributes:
         done: Int. Files that are done, by an earlier call or by this one.
+        skipped: List of the reasons why files have no answer, once it is whole.
 
     Args:
         path: Path of the file.
         settings: JSON-serialisable. What every row depends on.
-        files: Paths of all files, in order.
+        files: `Found` of all files, in order.
 
     Raises:
         InputError: If another process is at it, or what it holds is of other files or
@@ -159,15 +246,24 @@ class _Predictions:
     def __init__(self, path, settings, files):
         self.path = pathlib.Path(path)
         self.partial = self.path.with_name(f"{self.path.name}.partial")
-        self.header = json.dumps(settings) + "\n"
+        self.skipped_path = self.path.with_name(
+            f"{self.path.stem}.skipped{self.path.suffix}"
+        )
+        # Version 2 has the sizes and the reasons.
+        self.header = json.dumps({"format": 2, **settings}) + "\n"
         self.files = files
         self.done = 0
+        self.skipped = []
 
     def __enter__(self):
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = open(self.partial, "a+b")
         try:
-            self._lock()
+            locks.hold(
+                self._file,
+                f"another process writes {self.partial}: wait for it, or use another "
+                "--output.",
+            )
             self._resume()
         except BaseException:
             self._file.close()
@@ -179,7 +275,9 @@ class _Predictions:
         text = io.StringIO()
         if not self.done:
             text.write(self.header)
-        csv.writer(text, lineterminator="\n").writerows(rows)
+        csv.writer(text, lineterminator="\n").writerows(
+            (row.name, row.num_bytes, row.reason, *row.answer) for row in rows
+        )
         self._file.write(os.fsencode(text.getvalue()))
         self._file.flush()
         self.done += len(rows)
@@ -192,20 +290,28 @@ class _Predictions:
                 raise ValueError(f"{self.done} rows for {len(self.files)} files.")
             self._file.seek(0)
             self._file.readline()  # The settings.
+            rows = csv.reader(map(os.fsdecode, self._file))
+            skipped = []
             with whole_file(self.path) as file:
-                csv.writer(file, lineterminator="\n").writerow(_COLUMNS)
-                for line in self._file:
-                    file.write(os.fsdecode(line))
+                table = csv.writer(file, lineterminator="\n")
+                table.writerow(_COLUMNS)
+                for found, (_, _, reason, *answer) in zip(self.files, rows):
+                    if reason:
+                        skipped.append((found.path, reason))
+                    else:
+                        table.writerow((found.path, *answer))
+            self._write_skipped(skipped)
             self.partial.unlink()
 
-    def _lock(self):
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InputError(
-                f"another process writes {self.partial}: wait for it, or use another "
-                "--output."
-            ) from error
+    def _write_skipped(self, skipped):
+        self.skipped = [reason for _, reason in skipped]
+        if not skipped:  # What an earlier call left is no longer so.
+            self.skipped_path.unlink(missing_ok=True)
+            return
+        with whole_file(self.skipped_path) as file:
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(("file", "reason"))
+            table.writerows(skipped)
 
     def _resume(self):
         """Counts the whole rows that are there and cuts off what follows them."""
@@ -222,8 +328,11 @@ class _Predictions:
                 yield os.fsdecode(line)
 
         for row in csv.reader(whole_lines()):
-            known = self.done < len(self.files) and row[0] == self.files[self.done]
-            if not known or header != os.fsencode(self.header):
+            is_same = header == os.fsencode(self.header) and self.done < len(self.files)
+            if is_same:
+                path, name = self.files[self.done]
+                is_same = row[:2] == [name, str(_num_bytes(path))]
+            if not is_same:
                 raise InputError(
                     f"{self.partial} was begun with other files, weights or options: "
                     "delete it, or use another --output."

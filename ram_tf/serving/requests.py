@@ -1,6 +1,7 @@
 """What `tools/serve_client.py` does with files: classify, look step by step, load."""
 
 import csv
+import os
 import pathlib
 import re
 import sys
@@ -8,21 +9,23 @@ import sys
 import numpy as np
 
 from ram_tf import data
-from ram_tf.errors import InputError
+from ram_tf.errors import InputError, warn
 from ram_tf.evaluation import words
 from ram_tf.pictures.glimpses import plot_recording
+from ram_tf.serving import decoding
 from ram_tf.serving.client import drive, load_test
 
-_BATCH = 32
+_BATCH, _BATCH_BYTES = 32, 2**26
+# How the server names a file that it cannot decode.
+_REFUSED = re.compile(r"image_bytes\[(\d+)\]")
 
 
 def classify(client, paths, file=sys.stdout):
     """Writes a row of CSV for each image file: class, probability, where it looked."""
-    files = data.find_images(paths)
+    files = [found.path for found in data.find_images(paths, warn)]
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(("file", "class", "probability", "locations"))
-    for start in range(0, len(files), _BATCH):
-        batch = files[start : start + _BATCH]
+    for batch in _batches(files):
         answer = _classify(client, batch)
         rows = zip(
             batch, answer["labels"], answer["probabilities"], answer["locations"]
@@ -32,37 +35,78 @@ def classify(client, paths, file=sys.stdout):
             writer.writerow((path, _text(label), f"{max(probabilities):.4f}", looked))
 
 
+def _batches(files):
+    """Yields lists of files that one request can hold: few, and not too large."""
+    batch, size = [], 0
+    for path in files:
+        num_bytes = os.path.getsize(path)
+        if batch and (len(batch) == _BATCH or size + num_bytes > _BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(path)
+        size += num_bytes
+    if batch:
+        yield batch
+
+
 def _classify(client, files):
     """Lets the server decode files; where it cannot, they are decoded here."""
     try:
         return client.call("classify_encoded", {"image_bytes": _contents(files)})
     except InputError as refusal:
-        shape = client.image_shape()
-        pixels = np.stack([read_image(path, shape) for path in files])
-        answer = client.call("classify_uint8", {"images": pixels})
-        index = re.search(r"image_bytes\[(\d+)\]", str(refusal))
-        name = files[int(index[1])] if index else f"{files[0]} or one of the next"
         reason = " ".join(str(refusal).split())
-        print(
-            f"warning: the server did not decode {name}; {len(files)} file(s) were "
-            f"decoded here instead: {reason}",
-            file=sys.stderr,
+        pixels = _decode(client, files, reason)
+        answer = client.call("classify_uint8", {"images": pixels})
+        index = _REFUSED.search(reason)
+        name = files[int(index[1])] if index else f"{files[0]} or one of the next"
+        warn(
+            f"the server did not decode {name}; {len(files)} file(s) were decoded here "
+            f"instead: {reason}"
         )
         return answer
 
 
-def read_image(path, shape):
-    """Decodes a file to a shape, as `predict` does."""
-    height, width, channels = shape
-    content = pathlib.Path(path).read_bytes()
-    return data.decode_image(content, str(path), (height, width), channels)
+def _decode(client, files, refusal):
+    """Decodes files as the server's model was trained on; names all that it cannot."""
+    shape, notes = client.image_shape(), data.Notes()
+    value_range = _value_range(client, refusal)
+    pixels, unread = [], []
+    for path in files:
+        try:
+            pixels.append(data.read_image(path, shape, value_range, notes))
+        except InputError as error:
+            unread.append(str(error))
+    if unread:
+        raise InputError(
+            f"{len(unread)} of a batch of {len(files)} files cannot be read: "
+            f"{' '.join(unread)}"
+        )
+    for line in notes.lines():
+        warn(line)
+    return np.stack(pixels)
+
+
+def _value_range(client, refusal=""):
+    """Returns what files of more than 8 bits are read by: each refusal tells it."""
+    if not _REFUSED.search(refusal):
+        nothing = np.array([b""], object)
+        try:
+            client.call("classify_encoded", {"image_bytes": nothing})
+        except InputError as error:
+            refusal = str(error)
+    return decoding.told_range(refusal)
 
 
 def step(client, paths, num_glimpses, seed=0, output=None, report=print):
     """Looks at one image through the step service, reports each step and draws it."""
     if len(paths) != 1:
         raise InputError(f"--step looks at one image, got {len(paths)}.")
-    pixels = read_image(paths[0], client.image_shape())
+    notes = data.Notes()
+    pixels = data.read_image(
+        paths[0], client.image_shape(), _value_range(client), notes
+    )
+    for line in notes.lines():
+        warn(line)
     images = pixels[None].astype("float32") / np.float32(255)
     boxes = []
 
@@ -130,7 +174,8 @@ def load(connect, paths, seconds, num_clients, report=print):
         ("no_such_signature", {"images": images}),
     ]
     if paths:
-        contents = _contents(data.find_images(paths)[:_BATCH])
+        files = [found.path for found in data.find_images(paths)[:_BATCH]]
+        contents = _contents(files)
         good.append(("classify_encoded", {"image_bytes": contents}))
         cut = np.array([contents[0][: len(contents[0]) // 2]], object)
         bad.append(("classify_encoded", {"image_bytes": cut}))

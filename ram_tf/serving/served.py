@@ -30,6 +30,8 @@ class Served:
         class_names: Sequence of strings.
         mc_samples: Int. Sampled sequences of glimpses that are averaged.
         stop_epsilon: Float or `None`, see `AttentionModel.make_stop_rule`.
+        value_range: What files of more than 8 bits are read by, see
+            `data.decode_image`.
     """
 
     def __init__(
@@ -42,12 +44,14 @@ class Served:
         class_names,
         mc_samples=1,
         stop_epsilon=None,
+        value_range=None,
     ):
         self.network = network
         self.num_glimpses = num_glimpses
         self.image_shape = tuple(image_shape)
         self.class_names = tuple(class_names)
         self.mc_samples = mc_samples
+        self.value_range = value_range
         self.rule = (
             None if stop_epsilon is None else network.make_stop_rule(stop_epsilon)
         )
@@ -83,6 +87,7 @@ class Served:
             restored.class_names,
             mc_samples or 1,
             stop_epsilon,
+            restored.value_range,
         )
 
     def _knows_when_to_stop(self):
@@ -125,7 +130,9 @@ class Served:
     def _classify_encoded(self, image_bytes):
         """Classifies JPEG and PNG files, cropped and resized as in training."""
         height, width, channels = self.image_shape
-        images = decoding.decode_batch(image_bytes, (height, width), channels)
+        images = decoding.decode_batch(
+            image_bytes, (height, width), channels, self.value_range
+        )
         return self._classify(images)
 
     def write(self, folder):
@@ -184,6 +191,9 @@ class Served:
             "encoded": "JPEG or PNG, turned as its EXIF says, transparency laid on "
             "white; cropped around the centre to the ratio of the image shape, resized "
             "with antialiased bilinear interpolation; any other file is refused",
+            "value_range": self.value_range,
+            "values": "of a PNG of more than 8 bits, value_range from black to white; "
+            "null: all that its bits can hold",
             "glimpse_shape": self.glimpse_shape,
             "glimpse_sides": self.network.glimpse_sides,
             "overview_shape": self.network.overview_shape,

@@ -88,7 +88,8 @@ class Steps:
         told = {}
         if "gain" in choice.extras:
             told["information_gain"] = gain_on_grid(self.network, choice.extras["gain"])
-        kind = self.network.stop_rule
+        # A rule that a network was given is told of where somebody asked for it alone.
+        kind = type(self.network).stop_rule if self.rule is None else type(self.rule)
         evidence = None if kind is None else kind.evidence(read)
         if evidence is None:
             return told

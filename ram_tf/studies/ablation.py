@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from ram_tf import experiment
-from ram_tf.errors import InputError
+from ram_tf.errors import InputError, only_warned
 from ram_tf.evaluation import statistics
 from ram_tf.families import find_family
 from ram_tf.files import whole_file
@@ -118,14 +118,11 @@ def _compare(variants, runs, workdir, num_glimpses, split, report):
     by_image = {
         name: _convergence(folders, results[name]) for name, folders in runs.items()
     }
-    plot_lines(
-        by_image,
-        workdir / "convergence.png",
-        "training images",
-        "validation accuracy",
-        x_scale="log",
-    )
-    plot_lines(by_glimpse, workdir / "glimpses.png", "glimpses", f"{split} accuracy")
+    with only_warned("not all is drawn", report):
+        axes = "glimpses", f"{split} accuracy"
+        plot_lines(by_glimpse, workdir / "glimpses.png", *axes)
+        axes = "training images", "validation accuracy"
+        plot_lines(by_image, workdir / "convergence.png", *axes, x_scale="log")
     report(f"wrote {workdir}: comparison.csv, convergence.png, glimpses.png")
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.backend_bases import FigureCanvasBase
 
 from ram_tf import pretrained
+from ram_tf.data import Notes
 from ram_tf.errors import InputError
 from ram_tf.experiment.restore import load_data_for, read_image, restore, run_folder
 from ram_tf.pictures.curves import plot_curves
@@ -50,7 +51,10 @@ def draw(
         trained = restore(workdir, checkpoint)
         chosen = trained.pick(policy)
         if images:
-            pixels = np.stack([read_image(path, trained) for path in images])
+            notes = Notes()
+            pixels = np.stack([read_image(path, trained, notes) for path in images])
+            for line in notes.lines():
+                report(line)
             labels = None
         else:
             dataset = load_data_for(trained, datapath, report)

@@ -10,13 +10,15 @@ import keras
 import keras_tuner
 import numpy as np
 from keras_tuner.engine import base_tuner
+from keras_tuner.engine.trial import Trial
 from ml_collections import config_dict
 
 from ram_tf import experiment
-from ram_tf.errors import InputError
+from ram_tf.errors import InputError, only_warned
 from ram_tf.families import find_family
-from ram_tf.files import whole_file, write_json
+from ram_tf.files import expand_path, whole_file, write_json
 from ram_tf.pictures.curves import plot_lines
+from ram_tf.studies import sharing
 from ram_tf.training.checkpointing import read_state
 from ram_tf.training.monitors import monitor_mode
 
@@ -75,10 +77,10 @@ def search(
         0, or 128 + the signal's number when one stopped it.
 
     Raises:
-        InputError: If the space, the phase or `workdir` cannot be meant, or every trial
-            failed.
+        InputError: If the space, the phase or `workdir` cannot be meant, another search
+            is running there, its state is damaged, or every trial failed.
     """
-    workdir = pathlib.Path(workdir)
+    workdir = pathlib.Path(expand_path(workdir))
     # A trial that is refused counts as a failed one: what all would be refused for is
     # said before.
     experiment.check(config)
@@ -98,25 +100,34 @@ def search(
     if not parameters.space:
         raise InputError("the space is empty: it needs one key at least.")
     experiment.vary(chosen, hypermodel.overrides(parameters))
-    _claim(workdir, config, parameters, tuner, objective, phase)
-    oracle = _oracle(tuner, max_trials, objective, chosen.train.epochs, seed)
-    running = _Search(
-        config,
-        phase,
-        objective,
-        report,
-        oracle=oracle,
-        hypermodel=hypermodel,
-        directory=str(workdir),
-        project_name="oracle",
-    )
-    try:
-        running.search()
-    except _Interrupted as interrupted:
-        report(f"stopped; the same command goes on with the search in {workdir}.")
-        return interrupted.status
-    if isinstance(running.oracle, keras_tuner.Oracle):  # Not a worker of a chief.
-        _summarise(running, config, workdir, report)
+    with sharing.held(workdir):
+        _claim(workdir, config, parameters, tuner, objective, phase)
+        oracle = _oracle(tuner, max_trials, objective, chosen.train.epochs, seed)
+        try:
+            running = _Search(
+                config,
+                phase,
+                objective,
+                report,
+                oracle=oracle,
+                hypermodel=hypermodel,
+                directory=str(workdir),
+                project_name="oracle",
+            )
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise InputError(
+                f"the state of the search in {workdir / 'oracle'} is damaged "
+                f"({' '.join(str(error).split())}): delete that folder, and the same "
+                "command begins again and takes finished trials as they are."
+            ) from error
+        try:
+            with sharing.answered(), sharing.watched(oracle, workdir, report):
+                running.search()
+        except _Interrupted as interrupted:
+            report(f"stopped; the same command goes on with the search in {workdir}.")
+            return interrupted.status
+        if isinstance(running.oracle, keras_tuner.Oracle):  # Not a worker of a chief.
+            _summarise(running, config, workdir, report)
     return 0
 
 
@@ -153,6 +164,13 @@ class _Search(base_tuner.BaseTuner):
         self.objective = objective
         self.report = report
         super().__init__(**kwargs)
+
+    def reload(self):
+        # It would take a `[` in the path of the search for a pattern.
+        for path in pathlib.Path(self.project_dir).glob("trial_*/trial.json"):
+            trial = Trial.load(str(path))
+            self.oracle.trials[trial.trial_id] = trial
+        super().reload()
 
     def run_trial(self, trial):
         parameters = trial.hyperparameters
@@ -279,7 +297,7 @@ def _claim(workdir, config, parameters, tuner, objective, phase):
     }
     path = workdir / "search.json"
     if path.exists():
-        found = json.loads(path.read_text())
+        found = experiment.read_json(path)
         differing = [key for key in content if found.get(key) != content[key]]
         if differing:
             raise InputError(
@@ -303,6 +321,9 @@ def _summarise(running, config, workdir, report):
     scores = np.array([row["score"] for row in rows], float)
     failed = int(np.isnan(scores).sum())
     report(f"{len(rows)} trials, {failed} failed")
+    for row in rows:
+        if np.isnan(row["score"]):
+            report(f"trial {row['trial']} failed: {row['message'] or row['status']}")
     if failed == len(rows):
         raise InputError(f"every trial failed: see {workdir / 'trials.csv'}.")
     sign = 1 if running.oracle.objective.direction == "max" else -1
@@ -310,7 +331,8 @@ def _summarise(running, config, workdir, report):
     so_far = sign * np.fmax.accumulate(sign * scores)
     number = np.arange(1, len(rows) + 1)
     curves = {"trial": (number, scores), "best so far": (number, so_far)}
-    plot_lines(curves, workdir / "search.png", "trial", running.oracle.objective.name)
+    with only_warned("no search.png", report):
+        plot_lines(curves, workdir / "search.png", "trial", running.objective)
     overrides = running.hypermodel.overrides(best.hyperparameters)
     chosen = running.trial_config(best.hyperparameters)
     several = len(find_family(config.family).phases) > 1
@@ -328,8 +350,8 @@ def _summarise(running, config, workdir, report):
         f"{json.dumps(overrides)}"
     )
     report(
-        f"wrote {path}, trials.csv and search.png: train.py --config={path}{phase} "
-        "trains all epochs"
+        f"wrote {path}, trials.csv and search.png: training with "
+        f"--config={path}{phase} trains all epochs"
     )
 
 

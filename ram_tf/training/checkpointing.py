@@ -18,7 +18,7 @@ import keras
 import tensorflow as tf
 
 from ram_tf.errors import InputError
-from ram_tf.files import flush, write_json
+from ram_tf.files import discard, flush, write_json
 from ram_tf.training.monitors import monitor_mode
 
 FORMAT_VERSION = 1
@@ -44,7 +44,7 @@ def save_checkpoint(folder, network, optimizer, state):
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = folder.with_name(f"{folder.name}.writing")
     previous = folder.with_name(f"{folder.name}.previous")
-    shutil.rmtree(aside, ignore_errors=True)
+    discard(aside)
     try:
         aside.mkdir()
         # HDF5 writes to memory: it takes the process down when the disk is full.
@@ -66,7 +66,7 @@ def save_checkpoint(folder, network, optimizer, state):
         shutil.rmtree(aside, ignore_errors=True)
         raise
     if folder.exists():
-        shutil.rmtree(previous, ignore_errors=True)
+        discard(previous)
         folder.rename(previous)
     aside.rename(folder)
     flush(folder.parent)
@@ -136,9 +136,12 @@ def find_checkpoint(folder, report=print):
 
 def load_weights(network, folder):
     """Loads a checkpoint's weights into a built network."""
+    content = _read_file(pathlib.Path(folder) / WEIGHTS)
     try:
-        network.load_weights(pathlib.Path(folder) / WEIGHTS)
-    except (ValueError, KeyError, OSError) as error:
+        network.load_weights(content)
+    except OSError as error:
+        raise DamagedCheckpoint(f"checkpoint {folder} is damaged: {error}.") from error
+    except (ValueError, KeyError) as error:
         reason = str(error).partition("List of objects")[0].strip(". \n")
         raise InputError(
             f"the weights of {folder} do not fit this model: {reason}. Use the config "
@@ -148,7 +151,7 @@ def load_weights(network, folder):
 
 def load_optimizer(optimizer, folder):
     """Loads a checkpoint's optimizer state into a built optimizer."""
-    with h5py.File(pathlib.Path(folder) / OPTIMIZER) as file:
+    with h5py.File(_read_file(pathlib.Path(folder) / OPTIMIZER)) as file:
         if len(file) != len(optimizer.variables):
             raise InputError(
                 f"the optimizer of {folder} has {len(file)} variables, this one "
@@ -308,6 +311,14 @@ class _Memory(io.BytesIO):
 
     def __str__(self):
         return WEIGHTS
+
+
+def _read_file(path):
+    """A file in memory: HDF5 would lock it on disk, which not every one lets it."""
+    try:
+        return _Memory(path.read_bytes())
+    except OSError as error:
+        raise DamagedCheckpoint(f"cannot read {path}: {error.strerror}.") from error
 
 
 def _read(variable):

@@ -4,7 +4,7 @@ from ram_tf.errors import InputError
 
 # Logs of an epoch of which more is better, by the end of their names, and those that
 # say nothing of how good a model is. The rest are losses, the terms of a phase, which
-# are minimised, and `revisits`.
+# are minimised, and `revisits`, `blank`, `seen_before` and `on_edge`.
 _MORE_IS_BETTER = ("accuracy", "spread", "coverage")
 
 
@@ -25,4 +25,5 @@ def monitor_mode(name):
             f"{name} cannot decide what is best: expected a loss, an accuracy, a term "
             "of the phase, or spread, coverage or revisits."
         )
-    return "max" if name.endswith(_MORE_IS_BETTER) else "min"
+    gains = name.startswith("likelihood_gain")
+    return "max" if gains or name.endswith(_MORE_IS_BETTER) else "min"

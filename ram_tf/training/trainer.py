@@ -198,7 +198,8 @@ class Trainer(keras.Model):
 
     def _test_rollout(self, context, labels, seed):
         result = self._testing.look(context, seed)
-        return self.phase.objective(result, labels), result.logits[:, -1]
+        measure = self.phase.validation_objective or self.phase.objective
+        return measure(result, labels), result.logits[:, -1]
 
     def _weighted(self, terms):
         return sum(self.phase.weights[name] * term for name, term in terms.items())

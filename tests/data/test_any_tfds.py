@@ -4,10 +4,11 @@ import io
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from ram_tf.data import load
+from ram_tf.data import load, tfds_source
 from ram_tf.errors import InputError
 from tests.data.conftest import multiset, untouched
 
@@ -125,6 +126,33 @@ def test_images_of_different_sizes_need_one(uneven):
     np.testing.assert_array_equal(data.test.images, again.test.images)
     with pytest.raises(InputError, match="more than max_gigabytes"):
         load("tfds", uneven, tfds_name="leaves", image_size=99, max_gigabytes=1e-6)
+
+
+def test_a_wrong_name_lists_what_is_there(leaves):
+    with pytest.raises(InputError, match="prepared in '.*data', which has leaves: "):
+        load("tfds", leaves, tfds_name="leafs")
+    with pytest.raises(InputError, match="prepared in '.*default', which has nothing"):
+        load("tfds", None, tfds_name="leafs")
+
+
+def test_a_set_of_ones_own_is_found_in_the_librarys_folder(tmp_path):
+    prepare(tmp_path / "default", "leaves", features(), leaf)
+    assert load("tfds", None, tfds_name="leaves").class_names == CLASSES
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "no"), "exhausted"])
+def test_what_is_not_the_fault_of_the_data_is_not_called_damage(
+    leaves, monkeypatch, error
+):
+    if error == "exhausted":
+        error = tf.errors.ResourceExhaustedError(None, None, "out of memory")
+
+    def fail(*arguments):
+        raise error
+
+    monkeypatch.setattr(tfds_source, "read_split", fail)
+    with pytest.raises(type(error)):
+        load("tfds", leaves, tfds_name="leaves")
 
 
 def test_images_are_cropped_and_resized_as_files_are(uneven, tmp_path):

@@ -323,11 +323,27 @@ def test_few_bytes_are_held_at_a_time(monkeypatch):
     monkeypatch.setattr(
         decoding, "decode_image", lambda *args, **more: np.zeros((2, 2, 3), np.uint8)
     )
-    files = [(Large(number), 0) for number in range(200)]
-    images = reading.decode_all({"train": files}, (2, 2), False, 3, 1)
+    files = [Large(number) for number in range(200)]
+    images, digests = reading.decode_all({"train": files}, (2, 2), False, 3, 1)
     assert images["train"].shape == (200, 2, 2, 3)
+    assert len(digests["train"]) == 200 and len(set(digests["train"])) == 1
     # A group that is being read comes on top.
     assert Content.peak <= 500_000 + reading.GROUP_BYTES + 200_000
+
+
+def test_pictures_in_two_splits_are_said_also_when_they_are_read_from_a_file(tree):
+    for split, name in (("train", "00"), ("test", "01")):
+        for kind in ("ant", "bee"):
+            (tree / split / kind).mkdir(parents=True)
+            for i in range(4):
+                shutil.copy(tree / kind / f"{i:02}.png", tree / split / kind)
+            shutil.copy(tree / kind / f"{name}.png", tree / split / kind / "same.png")
+    for kind in ("ant", "bee"):
+        shutil.rmtree(tree / kind)
+    options = {"image_size": 6, "max_gigabytes": 0}
+    first, second = (load("folder", tree, **options).notes for _ in range(2))
+    assert first == second == load("folder", tree, image_size=6).notes
+    assert any("in several splits with the same content" in line for line in first)
 
 
 def test_what_was_noticed_is_said_again_when_it_is_read_from_a_file():

@@ -304,7 +304,7 @@ def test_a_folder_that_is_no_workdir_is_named(script, refuse, tmp_path):
     Image.new("L", (20, 20)).save(picture)
     more = {"visualize": [f"--output={tmp_path}/y.png"], "predict": [str(picture)]}
     line = refuse(f"tools/{script}.py", f"--workdir={tmp_path}", *more.get(script, []))
-    assert f"cannot read {tmp_path}/config.json" in line and "train.py" in line
+    assert f"cannot read {tmp_path}/config.json" in line and "folder of a run" in line
 
 
 @pytest.mark.parametrize("size", ["20", "20,20,1", "x,y", "0,5"])

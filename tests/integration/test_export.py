@@ -19,16 +19,18 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
-from ram_tf import experiment, pretrained
+from ram_tf import data, experiment, pretrained
 from ram_tf.errors import InputError
 from ram_tf.serving import check, client, files, isolated, requests
 from ram_tf.serving.export import claim_version, export
 from ram_tf.serving.served import Served
 from tests import untrained
 from tests.comparisons import assert_close
+from tests.data.awkward_files import awkward_files
 from tests.image_files import image_files
 from tests.serving_double import ServingDouble
 
+AWKWARD = awkward_files()
 SIGNATURES = {
     "serving_default",
     "classify_uint8",
@@ -463,6 +465,25 @@ def test_labels_and_preprocessing_travel_with_the_model(models, images, runs, ki
     assert told["sensor"] == experiment.restore(runs[kind]).network.describe_sensor()
 
 
+def test_sixteen_bits_are_served_by_the_range_of_the_run(tmp_path):
+    """`data.value_range` goes from a run's config to prediction and to the graph."""
+    folder = untrained.write_run(tmp_path / "run", "ram")
+    config = json.loads((folder / "config.json").read_text())
+    config["data"] = {"name": "folder", "datapath": None, "value_range": [0, 4095]}
+    (folder / "config.json").write_text(json.dumps(config))
+    restored = experiment.restore(folder)
+    path = tmp_path / "x.png"
+    path.write_bytes(AWKWARD["twelve_bits_by_range.png"].content)
+    pixels = experiment.read_image(path, restored)[None]
+    assert pixels.max() == 255
+    served = Served.from_trained(restored)
+    contents = np.array([path.read_bytes()], object)
+    by_file = served.answer("classify_encoded", {"image_bytes": contents})
+    by_pixels = served.answer("classify_uint8", {"images": pixels})
+    assert_close(by_file["probabilities"], by_pixels["probabilities"], 1e-2)
+    assert tuple(served.preprocessing()["value_range"]) == (0, 4095)
+
+
 def test_a_label_is_one_line(tmp_path):
     names = ["cat", "two\nlines", "a\r", "page\x0cbreak", "caf\u00e9", "", "\udcff"]
     files.write_extra(
@@ -737,7 +758,7 @@ def test_files_that_the_server_cannot_read_are_answered_as_predict_does(
     requests.classify(asked, paths, table)
     warning = capsys.readouterr().err
     shape = images["ram"].shape[1:]
-    pixels = np.stack([requests.read_image(path, shape) for path in paths])
+    pixels = np.stack([data.read_image(path, shape) for path in paths])
     answer = loaded["ram"]("classify_uint8", images=pixels)
     rows = list(csv.DictReader(io.StringIO(table.getvalue())))
     assert [row["class"].encode() for row in rows] == answer["labels"].tolist()
@@ -746,8 +767,10 @@ def test_files_that_the_server_cannot_read_are_answered_as_predict_does(
     assert warning.count("\n") == 1 and str(paths[1]) in warning
     broken = tmp_path / "broken.png"
     broken.write_bytes(contents["cut.png"])
-    with pytest.raises(InputError, match="broken.png"):
-        requests.classify(asked, [*paths, broken])
+    text = tmp_path / "text.png"
+    text.write_bytes(contents["text.png"])
+    with pytest.raises(InputError, match=r"2 of a batch of 5 .*broken.png.*text.png"):
+        requests.classify(asked, [*paths, broken, text])
 
 
 @pytest.mark.slow

@@ -9,12 +9,14 @@ import signal
 import socket
 
 import keras
+import keras_tuner
 import pytest
+from keras_tuner.engine import base_tuner
 
 from ram_tf import experiment
 from ram_tf.errors import InputError
 from ram_tf.families import find_family
-from ram_tf.studies import tuning
+from ram_tf.studies import sharing, tuning
 from ram_tf.training.checkpointing import save_checkpoint
 from ram_tf.training.loop import NonFiniteLoss
 from tests.integration.conftest import (
@@ -386,8 +388,116 @@ def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(pham, told, tmp_p
     failed, completed = read_rows(tmp_path / "trials.csv")
     assert math.isnan(float(failed["score"])) and failed["epochs"] == ""
     assert "not finite" in failed["message"]
-    assert any("trial 0 failed: " in line and "not finite" in line for line in lines)
+    told_at_the_end = lines[lines.index("2 trials, 1 failed") + 1]
+    assert lines.count(told_at_the_end) == 2  # And as it failed.
+    assert "trial 0 failed: " in told_at_the_end and "not finite" in told_at_the_end
     assert completed["status"] == "COMPLETED" and completed["epochs"] == "1"
+
+
+GRID = {"tuner": "grid", "phase": "first", "report": lambda line: None}
+
+
+def test_a_search_goes_on_in_a_folder_that_reads_as_a_pattern(pham, told, tmp_path):
+    workdir, space = tmp_path / "lr[1e-3]*?", rates(1e-4, 1e-3, 1e-2)
+    tuning.search(pham, space, workdir, max_trials=2, **GRID)
+    tuning.search(pham, space, workdir, max_trials=3, **GRID)
+    assert len(told) == 3
+    assert [row["score"] for row in read_rows(workdir / "trials.csv")] == [
+        *("1.0", "2.0", "3.0")
+    ]
+
+
+@pytest.mark.parametrize("name", ["oracle.json", "tuner0.json", "trial_0/trial.json"])
+def test_a_state_that_is_cut_in_half_is_one_line(pham, told, tmp_path, name):
+    tuning.search(pham, rates(1e-4, 1e-3), tmp_path, max_trials=1, **GRID)
+    path = tmp_path / "oracle" / name
+    path.write_text(path.read_text()[: len(path.read_text()) // 2])
+    with pytest.raises(InputError, match="state of the search in .* is damaged"):
+        tuning.search(pham, rates(1e-4, 1e-3), tmp_path, max_trials=2, **GRID)
+    shutil.rmtree(tmp_path / "oracle")
+    tuning.search(pham, rates(1e-4, 1e-3), tmp_path, max_trials=2, **GRID)
+    assert len(read_rows(tmp_path / "trials.csv")) == 2
+
+
+def test_a_folder_has_one_search_at_a_time(pham, told, tmp_path):
+    options = {**GRID, "max_trials": 1}
+    with (
+        sharing.held(tmp_path),
+        pytest.raises(InputError, match="another search is running in"),
+    ):
+        tuning.search(pham, rates(1e-3, 1e-2), tmp_path, **options)
+    assert not told
+    tuning.search(pham, rates(1e-3, 1e-2), tmp_path, **options)
+    assert len(told) == 1
+
+
+@pytest.fixture
+def member(monkeypatch):
+    """Returns a function that makes this process a member of a shared search."""
+
+    def be(name, port, address="127.0.0.1"):
+        values = {"TUNER_ID": name, "ORACLE_IP": address, "ORACLE_PORT": str(port)}
+        for key, value in values.items():
+            monkeypatch.setenv(f"KERASTUNER_{key}", value)
+
+    return be
+
+
+def test_a_port_that_is_taken_is_one_line(member, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        member("chief", port)
+        with (
+            pytest.raises(InputError, match=f"cannot listen at 127.0.0.1:{port} "),
+            sharing.held(tmp_path),
+        ):
+            pytest.fail("it was taken")
+    with sharing.held(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("port", ["", "many", "70000"])
+def test_a_port_that_is_none_is_one_line(member, tmp_path, port):
+    member("chief", port)
+    with pytest.raises(InputError, match="PORT"), sharing.held(tmp_path):
+        pytest.fail("it was taken")
+
+
+def test_two_workers_have_two_names(member, tmp_path):
+    for name in ("a", "b"):
+        member(name, 1)
+        with sharing.held(tmp_path):
+            if name == "a":
+                with (
+                    pytest.raises(InputError, match="another worker of the search"),
+                    sharing.held(tmp_path),
+                ):
+                    pytest.fail("it was taken")
+
+
+def test_the_trials_of_workers_that_are_gone_are_ended(member, tmp_path):
+    oracle = keras_tuner.oracles.RandomSearchOracle(
+        keras_tuner.Objective("score", "max"), max_trials=2, seed=1
+    )
+    oracle.verbose = 0
+    oracle.update_space(_space())
+    base_tuner.BaseTuner(oracle, directory=str(tmp_path), project_name="oracle")
+    member("a", 1)
+    with sharing.held(tmp_path):
+        oracle.create_trial("a")
+        assert sharing.missing_workers(oracle, tmp_path) == {}
+    oracle.create_trial("never seen")  # Of a file system without locks, say.
+    assert sharing.missing_workers(oracle, tmp_path) == {"a": "0"}
+    sharing.end_trials_of({"a": "0"}, oracle)
+    assert set(oracle.ongoing_trials) == oracle.tuner_ids == {"never seen"}
+    assert oracle.trials["0"].status == "FAILED"
+    assert "its worker a ended" in oracle.trials["0"].message
+
+
+def _space():
+    parameters = keras_tuner.HyperParameters()
+    parameters.Float("rate", 0.0, 1.0)
+    return parameters
 
 
 @pytest.mark.parametrize(
