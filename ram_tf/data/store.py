@@ -157,7 +157,9 @@ def keep(pictures, notes):
                         "waiting for it",
                         flush=True,
                     )
-                    locks.take(lock, wait=True)
+                    # Shared, as it may read on for days once it has decoded them.
+                    locks.take(lock, shared=True, wait=True)
+                    continue
                 if not _is_current(lock, folder) or _is_whole(folder):
                     continue
                 if had is None:
@@ -271,7 +273,8 @@ def _fill(pictures, folder):
     own.add_state(about["notes"])
     records = _whole_records(folder, channels)
     done = int((records["height"] * records["width"]).sum()) * channels
-    make_room(pictures, (pictures.num_bytes or done) - done, done)
+    if pictures.num_bytes is not None:
+        make_room(pictures, pictures.num_bytes - done, done)
 
     def describe(finished):
         files.write_json(
