@@ -112,6 +112,7 @@ def folder():
         fold=0,
         split_seed=0,
         max_gigabytes=8.0,
+        cache_gigabytes=100.0,
         value_range=config_dict.placeholder(tuple),
     )
 

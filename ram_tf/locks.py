@@ -44,6 +44,32 @@ def hold(file, taken):
         )
 
 
+def take(file, shared=False, wait=False):
+    """Locks an open file if it can be had, until it is closed or the process ends.
+
+    Args:
+        file: A file that is open, for writing unless it is to be shared.
+        shared: Boolean. Let others share it; nobody has it alone meanwhile.
+        wait: Boolean. Wait for it.
+
+    Returns:
+        Boolean, whether it was had; `None` where the system or the file system has no
+        locks.
+    """
+    if fcntl is None:
+        return None
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    try:
+        fcntl.flock(file, kind if wait else kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _WITHOUT:
+            raise
+        return None
+    return True
+
+
 def is_free(path):
     """Returns whether a file that was locked is no longer.
 

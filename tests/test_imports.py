@@ -20,7 +20,7 @@ ALLOWED = {
     "backend": ("errors",),
     "wiring": (),
     "pixels": ("errors",),
-    "data": ("errors", "files", "pixels", "processors"),
+    "data": ("errors", "files", "locks", "pixels", "processors"),
     "ops": ("random",),
     "layers": LOW,
     "models": (*LOW, "pixels", "layers", "wiring"),

@@ -1,5 +1,6 @@
 """Speed of a config's training and evaluation, as a share of matrix products."""
 
+import copy
 import functools
 import subprocess
 import sys
@@ -120,6 +121,8 @@ def _measure_phase(config, phase, image_size, repeats, report):
         made = _pipeline_rate(dataset, batch_size, repeats)
         results["pipeline_images_per_second"] = made
         report(f"  the data pipeline alone {made:15,.0f} images/s")
+    if dataset is not None and config.data.name == "folder":
+        results["cached_pipeline_fraction"] = _cached_fraction(config, repeats, report)
     return results
 
 
@@ -211,6 +214,39 @@ def _pipeline_rate(dataset, batch_size, repeats):
     started = time.perf_counter()
     count = sum(1 for _ in batches)
     return count * batch_size / (time.perf_counter() - started)
+
+
+def _cached_fraction(config, repeats, report):
+    """The pipeline's rate from the file that a folder too large for memory is kept in.
+
+    Returns:
+        Float, as a share of the rate from memory, both measured in turn; `None` of a
+        folder that is too large.
+    """
+    # One of the two keys keeps the pictures in memory, the other in the file.
+    memory, file = copy.deepcopy(config), copy.deepcopy(config)
+    memory.data.cache_gigabytes, file.data.max_gigabytes = 0.0, 0.0
+    try:
+        memory = experiment.load_data(memory)
+    except InputError as error:
+        report(f"  the data pipeline is from a file alone: {error}")
+        return None
+    datasets = memory, experiment.load_data(file)
+    rates = np.array(
+        [
+            [
+                _pipeline_rate(each, config.train.batch_size, repeats)
+                for each in datasets
+            ]
+            for _ in range(5)
+        ]
+    )
+    rate, fraction = np.median(rates[:, 1]), np.median(rates[:, 1] / rates[:, 0])
+    report(
+        f"  from a file, as of a folder larger than memory, {rate:,.0f} images/s, "
+        f"{fraction:.0%} of that from memory"
+    )
+    return float(fraction)
 
 
 class _RecordRate(keras.callbacks.Callback):

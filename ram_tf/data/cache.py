@@ -6,12 +6,18 @@ The folder may be removed at any time; what was in it is made again.
 import hashlib
 import os
 import pathlib
+import tempfile
 
 
 def cache_folder():
-    """The folder of all that this package keeps: `ram_tf` in the user's cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return pathlib.Path(cache).expanduser() / "ram_tf"
+    """Returns the folder of all that this package keeps: `ram_tf` in the user's cache.
+
+    Of a user without a home it is one in the system's folder of temporary files.
+    """
+    cache = os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    if cache.startswith("~"):
+        cache = tempfile.gettempdir()
+    return pathlib.Path(cache) / "ram_tf"
 
 
 def digest(content):
@@ -24,3 +30,19 @@ def state_of(source):
     paths = [source, *sorted(source.iterdir())] if source.is_dir() else [source]
     stats = {os.fspath(path.resolve()): path.stat() for path in paths if path.exists()}
     return repr([(path, s.st_size, s.st_mtime_ns) for path, s in stats.items()])
+
+
+def state_of_files(datapath, files):
+    """Returns a string that changes when one of the files does, or its name.
+
+    Args:
+        datapath: `pathlib.Path` of the folder, or of the archive, that they are in.
+        files: Sequence of `File`.
+    """
+    in_folder, seen = datapath.is_dir(), hashlib.sha256()
+    whole = None if in_folder else datapath.stat()
+    for parts in sorted(file.parts for file in files):
+        stat = datapath.joinpath(*parts).stat() if in_folder else whole
+        name = "/".join(parts).encode("utf-8", "surrogateescape")
+        seen.update(b"%d %d %d %b" % (stat.st_size, stat.st_mtime_ns, len(name), name))
+    return seen.hexdigest()

@@ -1,4 +1,4 @@
-"""Three splits of images in memory, and the batches made from them."""
+"""Three splits of images, and the batches made from them."""
 
 import dataclasses
 import functools
@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from ram_tf.data.photographs import Photographs
+from ram_tf.data.store import Kept
+from ram_tf.data.tensors import as_constant
 from ram_tf.data.transforms import apply_transforms, example_uniforms, num_uniforms
 from ram_tf.errors import InputError
 from ram_tf.pixels import check_pixels
@@ -42,21 +44,21 @@ class Split:
 
     Args:
         images: Array `(n, h, w, C)`, uint8 or float in [0, 1], before the transforms;
-            or `Photographs`, of any sizes.
+            or `Photographs`, of any sizes; or `Kept`, of one size, in a file.
         labels: Array `(n,)`, integer.
         transforms: Tuple of transforms, applied in order to a batch.
         groups: Array `(n,)`, integer: of which original picture each one is, where
             several are of one; `None` where all differ.
     """
 
-    images: np.ndarray | Photographs
+    images: np.ndarray | Photographs | Kept
     labels: np.ndarray
     transforms: tuple = ()
     groups: np.ndarray | None = None
 
     def __post_init__(self):
         images, labels = self.images, np.asarray(self.labels)
-        if not isinstance(images, Photographs):
+        if not isinstance(images, (Photographs, Kept)):
             images = self._checked(np.asarray(images), labels)
         elif labels.shape != (len(images),):
             raise InputError(
@@ -108,6 +110,8 @@ class Split:
     def _source(self):
         if isinstance(self.images, Photographs):
             return self.images
+        if isinstance(self.images, Kept):
+            return _KeptImages(self.images)
         return _ImageArray(self.images)
 
     def load(self):
@@ -146,14 +150,25 @@ class _ImageArray:
     @functools.cached_property
     def _tensor(self):
         float_or_uint8 = np.uint8 if self.images.dtype == np.uint8 else np.float32
-        with tf.init_scope(), tf.device("CPU:0"):
-            return tf.constant(self.images.astype(float_or_uint8, copy=False))
+        return as_constant(self.images.astype(float_or_uint8, copy=False))
 
     def load(self):
         return self._tensor
 
     def gather(self, examples, uniforms):
         return tf.gather(self._tensor, examples)
+
+
+class _KeptImages(_ImageArray):
+    """Some of the images of one size in a file, in an order of their own."""
+
+    def __init__(self, kept):
+        height, width = kept.one_size()
+        super().__init__(kept.pixels.reshape(-1, height, width, kept.pixels.shape[-1]))
+        self.rows = kept.starts // (height * width)
+
+    def gather(self, examples, uniforms):
+        return super().gather(tf.gather(self.rows, examples), uniforms)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

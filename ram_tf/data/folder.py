@@ -1,9 +1,6 @@
 """Any folder of class folders, or an archive of one, as a data set."""
 
 import contextlib
-import dataclasses
-import hashlib
-import io
 import os
 import pathlib
 from typing import NamedTuple
@@ -11,11 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ram_tf.data import layout
+from ram_tf.data.cache import state_of_files
 from ram_tf.data.dataset import Dataset, Split, make_fingerprint
 from ram_tf.data.levels import check_range
 from ram_tf.data.notes import Notes
 from ram_tf.data.photographs import Photographs
-from ram_tf.data.reading import decode_all
+from ram_tf.data.reading import Cache, decode_all
 from ram_tf.data.transforms import HorizontalFlip, size_pair
 from ram_tf.data.walk import printable, walk
 from ram_tf.errors import InputError
@@ -56,6 +54,7 @@ def folder(
     split_seed=0,
     max_gigabytes=8,
     value_range=None,
+    cache_gigabytes=100,
     measured=None,
 ):
     """Reads a folder with one folder of images for each class.
@@ -91,7 +90,10 @@ def folder(
             `test_fraction`.
         fold: Integer in [0, `num_folds`), which one.
         split_seed: Integer, chooses the test images there, or the parts.
-        max_gigabytes: Number, the most that the decoded images may take.
+        max_gigabytes: Number, the most that the decoded images may take in memory. More
+            are decoded once into a file in `~/.cache/ram_tf` and read from there.
+        cache_gigabytes: Number, the most that all such files may take; those that were
+            used least recently are removed. 0 makes none.
         value_range: Two numbers or `None`. Of images of more than 8 bits, the values
             that become black and white, as (0, 4095); by default the full scale.
         measured: `Measured` or `None`. To measure a trained model: one split is read,
@@ -128,15 +130,21 @@ def folder(
             if measured is None
             else _choose(datapath, found, measured, fingerprint, shares)
         )
-        contents, decoding = _Contents(), Notes()
-        images = decode_all(
-            {split: contents.watch(placed) for split, placed in groups.items()},
+        every, decoding = [each.file for each in found.everything()], Notes()
+        images, digests = decode_all(
+            {split: [each.file for each in placed] for split, placed in groups.items()},
             image_size,
             square is not None,
             channels,
             max_gigabytes,
             value_range=value_range,
             notes=decoding,
+            cache=Cache(
+                of=f"'{datapath}'",
+                files=every,
+                state=lambda: fingerprint + state_of_files(datapath, every),
+                gigabytes=cache_gigabytes,
+            ),
         )
     class_names = found.class_names if measured is None else measured.class_names
     lacking = None if measured else layout.describe_lacking(class_names, groups)
@@ -145,7 +153,7 @@ def folder(
         *listing.left_out.lines(),
         *listing.notes,
         *decoding.lines(),
-        *filter(None, [lacking, contents.describe_shared(groups)]),
+        *filter(None, [lacking, _describe_shared(groups, digests)]),
     ]
     if square is not None:
         images = {
@@ -225,51 +233,24 @@ def _shorten(names, most=20):
     return ", ".join(names[:most]) + more
 
 
-class _Contents:
-    """Reads files, and remembers a digest of what each one held."""
-
-    def __init__(self):
-        self._source = None
-        self._digests = {}
-
-    def watch(self, placed):
-        """Returns [(file, label)] of the pictures of a split, read through this."""
-        return [(self._watch(each.file), None) for each in placed]
-
-    def _watch(self, file):
-        self._source = file.source
-        return dataclasses.replace(file, source=self)
-
-    def open(self, file):
-        with self._source.open(file) as opened:
-            content = opened.read()
-        digest = hashlib.blake2b(content, digest_size=16).digest()
-        self._digests[file.position] = digest
-        return io.BytesIO(content)
-
-    def size(self, file):
-        return self._source.size(file)
-
-    def describe_shared(self, groups):
-        """Returns a line about contents that are in several splits, or `None`."""
-        places = {}
-        for split, placed in groups.items():
-            for each in placed:
-                digest = self._digests.get(each.file.position)
-                places.setdefault(digest, {}).setdefault(split, each.file.name)
-        places.pop(None, None)
-        shared = [found for found in places.values() if len(found) > 1]
-        if not shared:
-            return None
-        shown = "; ".join(
-            " = ".join(f"{split} {name}" for split, name in found.items())
-            for found in shared[:_SHOWN]
-        )
-        more = "; ..." if len(shared) > _SHOWN else ""
-        return (
-            f"warning: {len(shared)} pictures are in several splits with the same "
-            f"content ({shown}{more}): what is tested is not new to the model"
-        )
+def _describe_shared(groups, digests):
+    """Returns a line about contents that are in several splits, or `None`."""
+    places = {}
+    for split, placed in groups.items():
+        for each, digest in zip(placed, digests[split], strict=True):
+            places.setdefault(digest, {}).setdefault(split, each.file.name)
+    shared = [found for found in places.values() if len(found) > 1]
+    if not shared:
+        return None
+    shown = "; ".join(
+        " = ".join(f"{split} {name}" for split, name in found.items())
+        for found in shared[:_SHOWN]
+    )
+    more = "; ..." if len(shared) > _SHOWN else ""
+    return (
+        f"warning: {len(shared)} pictures are in several splits with the same "
+        f"content ({shown}{more}): what is tested is not new to the model"
+    )
 
 
 def _check_options(image_size, square, channels, num_folds, fold):

@@ -1,5 +1,6 @@
 """What is to be said about many files, in one line for each kind of thing."""
 
+import copy
 import threading
 
 SHOWN = 3
@@ -63,6 +64,26 @@ class Notes:
                         f"{used:g}, set `data.value_range=(0, {used:g})`"
                     )
         return lines
+
+    def state(self):
+        """Returns all that was noticed as what JSON can hold, for `add_state`."""
+        with self._lock:
+            return copy.deepcopy(
+                [[*found.items()] for found in (self._kinds, self._values)]
+            )
+
+    def add_state(self, state):
+        """Adds what another `Notes` had noticed: its `state`."""
+        with self._lock:
+            for own, others in zip((self._kinds, self._values), state, strict=True):
+                for kind, other in others:
+                    found = own.setdefault(kind, {"count": 0, "names": []})
+                    found["count"] += other["count"]
+                    found["names"] = sorted(found["names"] + other["names"])[:SHOWN]
+                    if "largest" in other:
+                        found["largest"] = max(
+                            found.get("largest", 0), other["largest"]
+                        )
 
 
 def _count(kinds, kind, name):

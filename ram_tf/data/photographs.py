@@ -1,10 +1,12 @@
-"""Photographs of any sizes in memory, served as squares of one size."""
+"""Photographs of any sizes, served as squares of one size."""
 
 import functools
 
 import numpy as np
 import tensorflow as tf
 
+from ram_tf.data.store import Kept
+from ram_tf.data.tensors import as_constant
 from ram_tf.data.transforms import size_pair
 from ram_tf.errors import InputError
 
@@ -15,10 +17,10 @@ class Photographs:
     A square is cut from each and resized to `side` when a batch is made, in the graph.
     A model that looks at a part of the image at P pixels a side loses nothing where
     `side` is P divided by that part. Memory: their pixels, twice that while they are
-    loaded.
+    loaded; what is `Kept` in a file stays there.
 
     Args:
-        photographs: Sequence of uint8 arrays `(h, w, C)`.
+        photographs: Sequence of uint8 arrays `(h, w, C)`, or `Kept`.
         side: Int, side of the squares in pixels.
         random: Boolean. Cut at a random place, or the largest square at the centre.
         smallest: Float in (0, 1]. A random square's side is drawn from this share of
@@ -34,10 +36,10 @@ class Photographs:
                 "`data.smallest_square` must be a share above 0 and up to 1. Received: "
                 f"{smallest}."
             )
-        self.sizes = np.array([p.shape[:2] for p in photographs], np.int64)
-        self.pixels = np.concatenate(
-            [p.reshape(-1, p.shape[-1]) for p in photographs], axis=0
-        )
+        if not isinstance(photographs, Kept):
+            photographs = _one_after_the_other(photographs)
+        self.pixels, self.sizes = photographs.pixels, photographs.sizes
+        self.starts, self._lock = photographs.starts, photographs.lock
         self.side = side
         self.random = random
         self.smallest = smallest
@@ -58,10 +60,8 @@ class Photographs:
     @functools.cached_property
     def _tensors(self):
         """Pixels, where each photograph begins, and its size; made once."""
-        starts = np.cumsum([0, *self.sizes.prod(axis=1)])[:-1]
-        with tf.init_scope(), tf.device("CPU:0"):
-            tensors = tuple(map(tf.constant, (self.pixels, starts, self.sizes)))
-            self.pixels = np.asarray(tensors[0])  # The same memory: one is enough.
+        tensors = tuple(map(as_constant, (self.pixels, self.starts, self.sizes)))
+        self.pixels = np.asarray(tensors[0])  # The same memory: one is enough.
         return tensors
 
     def load(self):
@@ -106,3 +106,11 @@ class Photographs:
             (tf.gather(starts, examples), tf.gather(sizes, examples), places, shares),
             fn_output_signature=tf.TensorSpec(self.image_shape, tf.uint8),
         )
+
+
+def _one_after_the_other(photographs):
+    """Returns photographs in memory in the form of those in a file."""
+    sizes = np.array([p.shape[:2] for p in photographs], np.int64)
+    counts = sizes.prod(axis=1)
+    pixels = [p.reshape(-1, p.shape[-1]) for p in photographs]
+    return Kept(np.concatenate(pixels, axis=0), np.cumsum(counts) - counts, sizes)

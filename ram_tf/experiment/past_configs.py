@@ -34,6 +34,7 @@ ADDED = {
     },
     "ram": _RAM,
     "folder": {
+        "data.cache_gigabytes": 100.0,
         "data.flip": False,
         "data.fold": 0,
         "data.num_folds": None,

@@ -12,10 +12,11 @@ from ram_tf.experiment import past_configs
 from ram_tf.experiment.config import last_epoch
 from ram_tf.files import check_renames, write_json
 
-# Keys that may differ when a run goes on: the data may have moved, and what the final
-# test depends on may change until it is done, say because memory ran out there. Batches
-# of another size also draw other noise in validation, which only estimates otherwise.
-_PLACES = ("data.datapath",)
+# Keys that may differ when a run goes on: the data may have moved, or be read from a
+# file where there is less memory, and what the final test depends on may change until
+# it is done, say because memory ran out there. Batches of another size also draw other
+# noise in validation, which only estimates otherwise.
+_PLACES = ("data.datapath", "data.max_gigabytes", "data.cache_gigabytes")
 
 
 _TEST_ONLY = ("eval.batch_size", "eval.mc_samples", "eval.policies", "eval.seeds")

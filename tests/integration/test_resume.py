@@ -6,7 +6,9 @@ import shutil
 import signal
 import time
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.integration.conftest import (
     assert_refused,
@@ -105,6 +107,40 @@ def test_a_run_stopped_in_every_way_ends_with_the_same_numbers(
     assert f"falling back to {last}.previous" in result.out
     assert not list(workdir.rglob("*.writing"))
     assert_same_run(workdir, trained)
+
+
+@pytest.mark.slow
+def test_a_folder_read_from_a_file_ends_with_the_same_numbers_as_from_memory(
+    tiny_config, fork, tmp_path
+):
+    config = tiny_config.with_name("tiny_folder.py")
+    config.write_text(
+        "import common\nimport tiny\n\n\ndef get_config():\n"
+        "    config = tiny.get_config()\n    config.data = common.folder()\n"
+        "    config.data.image_size = (12, 10)\n    return config\n"
+    )
+    rng = np.random.default_rng(0)
+    for number in range(200):
+        path = tmp_path / "images" / str(number % 3) / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (12, 10 + number % 4, 3), np.uint8)
+        Image.fromarray(pixels).save(path)
+    cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+
+    def begin(name, *more):
+        places = f"--datapath={tmp_path / 'images'}", f"--workdir={tmp_path / name}"
+        words = "train.py", f"--config={config}", *places, *more
+        return fork(*words, environment=cache)
+
+    result = begin("memory").finish()
+    assert (result.status, result.err) == (0, "")
+    assert not (tmp_path / "cache").exists()
+    file = "--config.data.max_gigabytes=0"
+    _kill_after_checkpoint(begin("file", file), tmp_path / "file")
+    result = begin("file", file).finish()
+    assert (result.status, result.err) == (0, "")
+    assert "resuming from step " in result.out and "decoding" not in result.out
+    assert_same_run(tmp_path / "file", tmp_path / "memory")
 
 
 def test_an_interrupt_stops_cleanly_and_overwrite_starts_anew(
