@@ -3,7 +3,7 @@
 from ram_tf import models, objectives, policies
 from ram_tf.families.family import Family
 from ram_tf.families.phase import Phase
-from ram_tf.families.ram import RETURNS, find_control
+from ram_tf.families.ram import AFTER_EACH, RETURNS, find_control
 
 
 def _opening_policy(kind="opening"):
@@ -26,6 +26,9 @@ PHASES = (
         objective=objectives.ram_objective,
         weights={"classification": 1.0, "baseline": 1.0, "reinforce": 1.0},
         returns=RETURNS,
+        credit=objectives.Credit,
+        after_each=AFTER_EACH,
+        optional=("early_classification",),
         # The first decision is made of the context alone.
         decided={"location": 1, "baseline": 1, "context": 1, "upper": 2},
         reading={"classify_last": 1},
