@@ -95,7 +95,7 @@ def photos(configs, tmp_path, monkeypatch):
 
 def is_of_the_run(line):
     """Whether a line tells of more than what lies in the folder."""
-    return "; pictures: " not in line and not line.startswith("classes: ")
+    return "picture" not in line and not line.startswith("classes: ")
 
 
 def resume(config, workdir, **options):

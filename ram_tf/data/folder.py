@@ -247,9 +247,10 @@ def _describe_shared(groups, digests):
         for found in shared[:_SHOWN]
     )
     more = "; ..." if len(shared) > _SHOWN else ""
+    what = "1 picture is" if len(shared) == 1 else f"{len(shared)} pictures are"
     return (
-        f"warning: {len(shared)} pictures are in several splits with the same "
-        f"content ({shown}{more}): what is tested is not new to the model"
+        f"warning: {what} in several splits with the same content ({shown}{more}): "
+        "what is tested is not new to the model"
     )
 
 
