@@ -332,7 +332,7 @@ def test_neither_folder_nor_archive(tmp_path):
 
 def test_memory_guard(tree):
     with pytest.raises(InputError, match=r"take 0.0012 GB.*data.image_size"):
-        load("folder", tree, image_size=200, max_gigabytes=0.001)
+        load("folder", tree, image_size=200, max_gigabytes=0.001, cache_gigabytes=0)
     assert load("folder", tree, image_size=200, max_gigabytes=0.002)
 
 
@@ -479,7 +479,10 @@ def test_folds_do_not_leave_out_a_test_split(photographs):
         ({"square": 8, "num_folds": 1}, "Received: num_folds=1, fold=0"),
         ({"square": 8, "num_folds": 3, "fold": 3}, "Received: num_folds=3, fold=3"),
         ({"square": 8, "num_folds": 5}, "cannot be divided"),
-        ({"square": 8, "max_gigabytes": 1e-6}, "max_gigabytes"),
+        (
+            {"square": 8, "max_gigabytes": 1e-6, "cache_gigabytes": 0},
+            "more than max_gigabytes",
+        ),
     ],
 )
 def test_options_of_photographs_are_checked(photographs, options, message):

@@ -126,17 +126,18 @@ def test_whatever_decides_the_pixels_makes_another_store(tree, decoded, options)
 
 
 def test_a_picture_of_the_same_length_but_newer_is_decoded_anew(tmp_path):
+    root = tmp_path / "tree"
     for name in ("ant", "bee"):
-        (tmp_path / name).mkdir()
+        (root / name).mkdir(parents=True)
         for i in range(3):
-            Image.new("RGB", (4, 4), (i, i, i)).save(tmp_path / name / f"{i}.bmp")
-    before = load("folder", tmp_path, max_gigabytes=0)
-    changed = tmp_path / "ant" / "0.bmp"
+            Image.new("RGB", (4, 4), (i, i, i)).save(root / name / f"{i}.bmp")
+    before = load("folder", root, max_gigabytes=0)
+    changed = root / "ant" / "0.bmp"
     stat = changed.stat()
     Image.new("RGB", (4, 4), (99, 99, 99)).save(changed)
     assert changed.stat().st_size == stat.st_size
     os.utime(changed, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
-    after = load("folder", tmp_path, max_gigabytes=0)
+    after = load("folder", root, max_gigabytes=0)
     assert before.fingerprint == after.fingerprint
     splits = ("train", "validation", "test")
     pictures = [
