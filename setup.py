@@ -23,6 +23,7 @@ TEST = [
     *DOCS,
     *SERVING,
     "filelock>=3.13",
+    "hypothesis>=6.100",
     "pytest>=8",
     "pytest-xdist>=3.6",
     "ruff>=0.12,<0.19",

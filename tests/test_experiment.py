@@ -50,7 +50,7 @@ def configs(root, monkeypatch):
     return config_of
 
 
-def reach(*arguments):
+def reach(*arguments, report=None):
     raise Reached
 
 
@@ -182,7 +182,7 @@ def test_data_may_not_change_between_phases_either(configs, tmp_path, monkeypatc
     config = configs("pham")
     workdir = tmp_path / "run" / "first"
     dataset = data.synthetic(image_size=20, num_train=200)
-    monkeypatch.setattr(runner, "load_data", lambda config: dataset)
+    monkeypatch.setattr(runner, "load_data", lambda config, report: dataset)
     (workdir / "checkpoints" / "best").mkdir(parents=True)
     config_of_first = experiment.phase_config(config, FAMILIES["pham"].phase("first"))
     (workdir / "config.json").write_text(config_of_first.to_json())

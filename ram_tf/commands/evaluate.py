@@ -25,7 +25,12 @@ def define_flags():
     )
     flags.DEFINE_list("policy", None, "Policies to compare; default all.")
     flags.DEFINE_integer("seeds", 5, "Evaluation seeds.", lower_bound=1)
-    flags.DEFINE_enum("split", "test", ["test", "validation"], "Images to read.")
+    flags.DEFINE_enum(
+        "split",
+        None,
+        ["test", "validation", "all"],
+        "Images to read; default test, of another folder without one all.",
+    )
     flags.DEFINE_integer("max_examples", None, "Only the first images.", lower_bound=1)
     flags.DEFINE_string("datapath", None, "Where the data are; default as trained.")
     flags.DEFINE_bool("robustness", False, "Also scaled, shifted and cluttered images.")

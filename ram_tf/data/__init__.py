@@ -2,7 +2,7 @@
 
 from ram_tf.data.dataset import Dataset, Share, Split
 from ram_tf.data.decode import decode_image, read_image
-from ram_tf.data.find import Found, find_images
+from ram_tf.data.folder import Measured
 from ram_tf.data.notes import Notes
 from ram_tf.data.sources import SOURCES, load
 from ram_tf.data.synthetic import synthetic
@@ -13,6 +13,7 @@ from ram_tf.data.transforms import (
     RandomResizedCrop,
     Translate,
 )
+from ram_tf.data.walk import Found, find_images
 
 __all__ = [
     "SOURCES",
@@ -21,6 +22,7 @@ __all__ = [
     "Dataset",
     "Found",
     "HorizontalFlip",
+    "Measured",
     "Notes",
     "RandomResizedCrop",
     "Share",

@@ -1,145 +1,211 @@
-"""The files of a folder or an archive, listed and read without extracting anything."""
+"""The members of tar and zip archives, as people make them, read without extracting."""
 
-import dataclasses
-import functools
+import bisect
 import lzma
-import os
-import pathlib
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from ram_tf.errors import InputError
 
-BROKEN_ARCHIVE = (
+BROKEN = (
     *(OSError, EOFError, KeyError, ValueError, zlib.error, lzma.LZMAError),
     *(tarfile.TarError, zipfile.BadZipFile),
-    RuntimeError,  # a zip file with a password, or an unknown compression
+    RuntimeError,  # an unknown compression, or links that lead to each other
 )
+# A link may lead to a folder with a link in it, and so on.
+_LINKS_DEEP = 8
+_UTF8, _ENCRYPTED = 0x800, 0x1
 
 
-@dataclasses.dataclass(frozen=True)
-class File:
-    """One file in a folder or an archive.
+class Members(NamedTuple):
+    """What an archive holds.
 
-    Args:
-        parts: Tuple of strings, its path below the folder or in the archive.
-        content: Function that returns its bytes.
-        position: Integer, its place: reading a compressed archive in this order is
-            fastest.
-        size: Function that returns how many bytes it has.
+    Attributes:
+        source: What reads a member: `source.open(file)` and `source.size(file)`.
+        files: List of (parts of its name, what the source knows it by).
+        folders: Set of tuples of parts.
+        notes: List of lines: what is there twice, or has a name that was guessed.
     """
 
-    parts: tuple[str, ...]
-    content: Callable[[], bytes]
-    position: int
-    size: Callable[[], int]
-
-    @property
-    def name(self):
-        return "/".join(self.parts)
-
-    def read(self):
-        """Returns the bytes, or raises an `InputError` that names the file."""
-        try:
-            return self.content()
-        except BROKEN_ARCHIVE as error:
-            raise InputError(f"'{self.name}' cannot be read: {error}.") from error
+    source: Any
+    files: list
+    folders: set
+    notes: list
 
 
-def list_files(path, stack):
-    """Lists what lies in a folder or an archive.
-
-    Hidden files and folders are passed over.
+def open_archive(path, stack):
+    """Opens an archive and lists its members.
 
     Args:
-        path: `pathlib.Path` of a folder, or of a .tar, .tar.gz, .tar.xz or .zip.
-        stack: `contextlib.ExitStack` that closes the archive; read before that.
+        path: `pathlib.Path` of a .tar, .tar.gz, .tar.xz or .zip.
+        stack: `contextlib.ExitStack` that closes it; read before that.
 
     Returns:
-        The files as a list of `File`, sorted by their parts, and all folders as a set
-        of tuples of parts.
+        `Members`, in the order of the archive.
     """
-    if path.is_dir():
-        files, folders = _list_directory(path)
-    else:
-        try:
-            if tarfile.is_tarfile(path):
-                archive = stack.enter_context(tarfile.TarFile.open(path))
-                files, folders = _list_tar(archive)
-            elif zipfile.is_zipfile(path):
-                archive = stack.enter_context(zipfile.ZipFile(path))
-                files, folders = _list_zip(archive)
-            else:
-                raise InputError(
-                    f"'{path}' is neither a folder nor a complete .tar, .tar.gz or "
-                    ".zip archive. Give one of these."
-                )
-        except BROKEN_ARCHIVE as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"The archive '{path}' is damaged: {error}.") from error
-    folders |= {
-        file.parts[:depth] for file in files for depth in range(1, len(file.parts))
-    }
-    return (
-        sorted((file for file in files if _visible(file.parts)), key=lambda f: f.parts),
-        {parts for parts in folders if _visible(parts)},
+    try:
+        if tarfile.is_tarfile(path):
+            archive = tarfile.TarFile.open(
+                path, encoding="utf-8", errors="surrogateescape"
+            )
+            return _list_tar(stack.enter_context(archive), path)
+        if zipfile.is_zipfile(path):
+            return _list_zip(stack.enter_context(zipfile.ZipFile(path)), path)
+    except InputError:
+        raise
+    except BROKEN as error:
+        raise InputError(f"The archive '{path}' is damaged: {error}.") from error
+    raise InputError(
+        f"'{path}' is neither a folder nor a complete .tar, .tar.gz or .zip archive. "
+        "Give one of these."
     )
 
 
-def _visible(parts):
-    return not any(part.startswith(".") or part == "__MACOSX" for part in parts)
+class _Tar:
+    def __init__(self, archive):
+        self.archive = archive
+
+    def open(self, file):
+        opened = self.archive.extractfile(file.member)
+        if opened is None:
+            raise OSError("it is a link to no file")
+        return opened
+
+    def size(self, file):
+        return file.member.size
 
 
-def _list_directory(root):
-    files, folders, seen = [], set(), set()
-    for folder, names, filenames in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:  # a link back to a folder above
-            names.clear()
-            continue
-        seen.add(real)
-        parts = pathlib.Path(folder).relative_to(root).parts
-        folders |= {(*parts, name) for name in names}
-        for name in filenames:
-            path = pathlib.Path(folder, name)
-            size = functools.partial(os.path.getsize, path)
-            files.append(File((*parts, name), path.read_bytes, len(files), size))
-    return files, folders
+class _Zip:
+    def __init__(self, archive):
+        self.archive = archive
+
+    def open(self, file):
+        return self.archive.open(file.member)
+
+    def size(self, file):
+        return file.member.file_size
 
 
-def _list_tar(archive):
-    files, folders = [], set()
-    for member in archive.getmembers():
-        parts = _parts(member.name)
+def _list_tar(archive, path):
+    members = archive.getmembers()
+    names = [member.name for member in members]
+    # A name may hold a backslash; where none has a slash, it is what parts them.
+    windows = any("\\" in name for name in names) and not any("/" in n for n in names)
+    files, folders, links = {}, set(), {}
+    twice = []
+    for member, name in zip(members, names):
+        parts = _parts(name.replace("\\", "/") if windows else name)
         if member.isdir():
             folders.add(parts)
-        elif member.isfile() or member.islnk():
+        elif member.isfile() or member.islnk() or member.issym():
+            if files.pop(parts, None) is not None:
+                twice.append(parts)
+            files[parts] = member
+            links.pop(parts, None)
+            if member.issym():
+                links[parts] = _target(parts, member.linkname)
+    folders |= {parts[:depth] for parts in files for depth in range(1, len(parts))}
+    _follow(links, files, folders)
+    notes = _note_twice(path, twice)
+    return Members(_Tar(archive), list(files.items()), folders - {()}, notes)
 
-            def read(member=member):
-                return archive.extractfile(member).read()
 
-            size = functools.partial(getattr, member, "size")
-            files.append(File(parts, read, len(files), size))
-    return files, folders - {()}
+def _target(parts, name):
+    """Where a link leads inside the archive, `None` if out of it."""
+    if name.startswith("/"):
+        return None
+    target = list(parts[:-1])
+    for part in name.split("/"):
+        if part == ".." and not target:
+            return None
+        if part == "..":
+            target.pop()
+        elif part not in ("", "."):
+            target.append(part)
+    return tuple(target)
 
 
-def _list_zip(archive):
-    files, folders = [], set()
-    for info in archive.infolist():
-        parts = _parts(info.filename)
-        if info.is_dir():
+def _follow(links, files, folders):
+    """Puts the files of folders that links lead to below the links, too."""
+    links = {
+        parts: target
+        for parts, target in links.items()
+        # A link to a folder around itself has no end.
+        if target is not None and parts[: len(target)] != target
+    }
+    for _ in range(_LINKS_DEEP):
+        known = sorted(files)
+        found = {}
+        for parts, target in links.items():
+            if target not in folders:
+                continue
+            files.pop(parts, None)
             folders.add(parts)
-        else:
+            for inside in known[bisect.bisect_left(known, target) :]:
+                if inside[: len(target)] != target:
+                    break
+                below = (*parts, *inside[len(target) :])
+                # What comes through a link that leads back here has no end, either.
+                if len(inside) > len(target) and inside[: len(parts)] != parts:
+                    found[below] = files[inside]
+        new = {parts: member for parts, member in found.items() if parts not in files}
+        if not new:
+            return
+        files.update(new)
+        folders |= {parts[:depth] for parts in new for depth in range(1, len(parts))}
 
-            def read(info=info):
-                return archive.read(info)
 
-            size = functools.partial(getattr, info, "file_size")
-            files.append(File(parts, read, len(files), size))
-    return files, folders - {()}
+def _list_zip(archive, path):
+    files, folders, twice, guessed = {}, set(), [], []
+    for info in archive.infolist():
+        name, known = _zip_name(info)
+        parts = _parts(name)
+        if name.endswith("/"):
+            folders.add(parts)
+            continue
+        if info.flag_bits & _ENCRYPTED:
+            raise InputError(
+                f"'{name}' in the archive '{path}' has a password. Unpack the archive, "
+                "and give the folder."
+            )
+        if not known:
+            guessed.append(name)
+        if files.pop(parts, None) is not None:
+            twice.append(parts)
+        files[parts] = info
+    notes = _note_twice(path, twice)
+    if guessed:
+        notes.append(
+            f"{len(guessed)} names in {path.name} are of an encoding that it does not "
+            f"say, and were read as code page 437, as '{guessed[0]}': unpack it where "
+            "it was made if class names look wrong"
+        )
+    return Members(_Zip(archive), list(files.items()), folders - {()}, notes)
+
+
+def _zip_name(info):
+    """The name of a zip file's member with slashes, and whether it is sure."""
+    # Archives of Windows' own tools have backslashes, which the format forbids.
+    name, known = info.orig_filename.replace("\\", "/"), True
+    if not info.flag_bits & _UTF8 and not name.isascii():
+        # Read as code page 437; many tools write UTF-8 and do not say so.
+        try:
+            name = name.encode("cp437").decode()
+        except UnicodeError:
+            known = False
+    return name.partition("\0")[0], known
+
+
+def _note_twice(path, twice):
+    if not twice:
+        return []
+    name = "/".join(twice[0])
+    return [
+        f"{len(twice)} members of {path.name} are there twice, as '{name}': the last "
+        "one counts"
+    ]
 
 
 def _parts(name):

@@ -10,8 +10,8 @@ import pathlib
 
 import tensorflow_datasets as tfds
 
-from ram_tf.data.archive import list_files
 from ram_tf.data.decode import decode_image
+from ram_tf.data.walk import walk
 from ram_tf.errors import InputError
 
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tar.xz", ".tgz", ".zip")
@@ -58,7 +58,7 @@ class OfficialArchive(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         for path in inside:
             if path.name.lower().endswith(ARCHIVE_SUFFIXES):
                 with contextlib.ExitStack() as stack:
-                    files, _ = list_files(path, stack)
+                    files = walk(path, stack).files
                 if set(cls.TOP) <= {part for file in files for part in file.parts}:
                     return path
         return None
@@ -113,7 +113,7 @@ class OfficialArchive(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _files(self, stack):
         """Returns {parts below the top: file}; archives have folders around the top."""
-        files, _ = list_files(self.source, stack)
+        files = walk(self.source, stack).files
         tops = {
             file.parts[: file.parts.index(name)]
             for file in files

@@ -170,6 +170,9 @@ class Dataset:
             or white; `None` of photographs, which have none.
         fingerprint: String that other images would change: their count and a digest.
             What the source has not said is made of the splits' sizes and labels.
+        notes: Tuple of strings, lines about what was read and what was not.
+        measured: Name of the one split that was read to measure a trained model, or
+            "all"; all three are it then. `None` of data to train on.
     """
 
     name: str
@@ -179,6 +182,8 @@ class Dataset:
     class_names: tuple[str, ...]
     background: float | None = None
     fingerprint: str | None = None
+    notes: tuple[str, ...] = ()
+    measured: str | None = None
 
     def __post_init__(self):
         for name in ("train", "validation", "test"):
@@ -310,6 +315,8 @@ class Dataset:
         return min(size, _positive("`eval.max_examples`", max_examples))
 
     def _split(self, name):
+        if self.measured is not None and name == self.measured:
+            return self.test
         if name not in ("train", "validation", "test"):
             raise InputError(
                 f"There is no split {name!r}. Use train, validation or test."

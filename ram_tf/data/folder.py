@@ -1,20 +1,42 @@
 """Any folder of class folders, or an archive of one, as a data set."""
 
 import contextlib
+import dataclasses
 import functools
-import os
+import hashlib
+import io
 import pathlib
+from typing import NamedTuple
 
 import numpy as np
 
 from ram_tf.data import layout
-from ram_tf.data.archive import list_files
 from ram_tf.data.dataset import Dataset, Split, make_fingerprint
 from ram_tf.data.levels import check_range
+from ram_tf.data.notes import Notes
 from ram_tf.data.photographs import Photographs
 from ram_tf.data.reading import decode_all
 from ram_tf.data.transforms import HorizontalFlip, size_pair
+from ram_tf.data.walk import printable, walk
 from ram_tf.errors import InputError
+
+WHOLE = "all"
+_SHOWN = 3
+
+
+class Measured(NamedTuple):
+    """What a trained model is measured on.
+
+    Attributes:
+        class_names: Those of the model; labels are numbers of these.
+        fingerprint: That of the data it was trained on, or `None`.
+        split: "train", "validation", "test", "all", or `None`: the test split of data
+            that are divided or that it was trained on, else all.
+    """
+
+    class_names: tuple
+    fingerprint: str | None = None
+    split: str | None = None
 
 
 # The keys of `data`, by name.
@@ -34,19 +56,25 @@ def folder(
     split_seed=0,
     max_gigabytes=8,
     value_range=None,
+    measured=None,
 ):
     """Reads a folder with one folder of images for each class.
 
-    The folder may hold `train/`, `test/` and `val/` (also `valid/`, `validation/`) with
-    the class folders inside; without `test/`, a share of each class is the test split.
-    A .tar, .tar.gz or .zip of such a folder is read without extracting it to disk.
-    Other files than images, and hidden ones, are ignored. Transparent pixels become
-    white; of an animation the first picture counts.
+    The folder may hold folders of splits with the class folders inside: `train`, `test`
+    and `val`, in any case, also `Training`, `validation`, `test_images`,
+    `flowers_train`. Without a test split, a share of the pictures is one, and without
+    validation a share of the training pictures. Whether a picture belongs to it
+    depends on a hash of the picture's path alone, so that other pictures may come and
+    go. A .tar, .tar.gz or .zip of such a folder is read without extracting it to disk.
+
+    What is a picture is known by its content. Other files are left out, which the
+    `notes` of the `Dataset` say, and hidden ones and folders of runs. Transparent
+    pixels become white; of an animation the first picture counts.
 
     Args:
         datapath: Path of the folder or the archive.
         validation_fraction: Float, share of the training images that validates, where
-            there is no `val/`.
+            there is no validation split.
         seed: Integer, chooses the validation images.
         image_size: Integer, (height, width), or `None`: as they are, all of one size.
             Images are cropped around the centre to the ratio, then resized.
@@ -57,14 +85,17 @@ def folder(
             cut is drawn from this share of the shorter side up to all of it.
         flip: Boolean. Mirror training images at random, anew each epoch.
         channels: 3 for colour or 1 for grey.
-        test_fraction: Float in (0, 1), where there is no `test/`.
-        num_folds: Integer >= 2 or `None`. For cross-validation: divide each class into
-            so many parts, one of which is the test split, instead of `test_fraction`.
+        test_fraction: Float in (0, 1), where there is no test split.
+        num_folds: Integer >= 2 or `None`. For cross-validation: divide the pictures by
+            their hashes into so many parts, one of which is the test split, instead of
+            `test_fraction`.
         fold: Integer in [0, `num_folds`), which one.
         split_seed: Integer, chooses the test images there, or the parts.
         max_gigabytes: Number, the most that the decoded images may take.
         value_range: Two numbers or `None`. Of images of more than 8 bits, the values
             that become black and white, as (0, 4095); by default the full scale.
+        measured: `Measured` or `None`. To measure a trained model: one split is read,
+            and is all three of the `Dataset`. It may lack classes of the model.
 
     Returns:
         A `Dataset`.
@@ -72,7 +103,8 @@ def folder(
     if image_size is not None:
         image_size = size_pair(image_size, "image_size")
     value_range = check_range(value_range)
-    _check_options(image_size, square, channels, test_fraction, num_folds, fold)
+    _check_options(image_size, square, channels, num_folds, fold)
+    _check_shares(test_fraction=test_fraction, validation_fraction=validation_fraction)
     if datapath is None or not pathlib.Path(datapath).exists():
         raise InputError(
             f"The datapath '{datapath}' does not exist. Give a folder of class "
@@ -80,52 +112,163 @@ def folder(
         )
     datapath = pathlib.Path(datapath)
     with contextlib.ExitStack() as stack:
-        entries, folders = list_files(datapath, stack)
-        groups, class_names = layout.group(datapath, entries, folders)
-        if num_folds is not None and "test" in groups:
+        found, listing = _find(datapath, stack, measured)
+        if num_folds is not None and layout.TEST in found.groups:
             raise InputError(
-                f"'{datapath}' has a test/ of its own, which folds would leave out: "
-                "give a folder of class folders, or leave `data.num_folds` out."
+                f"'{datapath}' has a test split of its own, which folds would leave "
+                "out: give a folder of class folders, or leave `data.num_folds` out."
             )
-        hold_out = functools.partial(layout.hold_out, fraction=test_fraction)
-        if num_folds is not None:
-            hold_out = functools.partial(
-                layout.hold_out_fold, fold=fold, num_folds=num_folds
-            )
-        groups = layout.split(groups, hold_out, split_seed, validation_fraction, seed)
-        any_size = square is not None
+        divide = functools.partial(
+            layout.divide,
+            found,
+            test_fraction=test_fraction,
+            num_folds=num_folds,
+            fold=fold,
+            split_seed=split_seed,
+            fraction=validation_fraction,
+            seed=seed,
+        )
+        fingerprint = _fingerprint(found)
+        groups = (
+            divide()
+            if measured is None
+            else _choose(datapath, found, measured, fingerprint, divide)
+        )
+        contents, noticed = _Contents(), Notes()
         images = decode_all(
-            groups,
+            {split: contents.watch(placed) for split, placed in groups.items()},
             image_size,
-            any_size,
+            square is not None,
             channels,
             max_gigabytes,
             value_range=value_range,
+            notes=noticed,
         )
-        entries = [entry for examples in groups.values() for entry, _ in examples]
-        fingerprint = _fingerprint(entries)
-    if any_size:
+    class_names = found.class_names if measured is None else measured.class_names
+    lacking = None if measured else layout.describe_lacking(class_names, groups)
+    notes = [
+        f"{printable(str(datapath))}: {layout.describe(found, groups)}",
+        *listing.left_out.lines(),
+        *listing.notes,
+        *filter(None, [lacking, contents.describe_shared(groups)]),
+        *noticed.lines(),
+    ]
+    if square is not None:
         images = {
             split: Photographs(of_split, square, split == "train", smallest_square)
             for split, of_split in images.items()
         }
-    labels = {split: [label for _, label in groups[split]] for split in groups}
+    numbers = {name: label for label, name in enumerate(class_names)}
+    splits = {
+        split: Split(
+            images[split],
+            np.array([numbers[each.class_name] for each in placed]),
+            (HorizontalFlip(),) if flip and split == "train" else (),
+        )
+        for split, placed in groups.items()
+    }
+    (chosen,) = groups if measured else (None,)
     return Dataset(
         name="folder",
-        class_names=class_names,
+        class_names=tuple(class_names),
         fingerprint=fingerprint,
-        **{
-            split: Split(
-                images[split],
-                np.array(labels[split]),
-                (HorizontalFlip(),) if flip and split == "train" else (),
-            )
-            for split in groups
-        },
+        notes=tuple(map(printable, notes)),
+        measured=chosen,
+        **(dict.fromkeys(layout.SPLITS, splits[chosen]) if measured else splits),
     )
 
 
-def _check_options(image_size, square, channels, test_fraction, num_folds, fold):
+def _find(datapath, stack, measured):
+    """Returns the `Layout` of the pictures at a path, and the `Listing`."""
+    listing = walk(datapath, stack)
+    pictures = listing.pictures()
+    known = None if measured is None else measured.class_names
+    try:
+        found = layout.arrange(datapath, pictures, listing.folders, known)
+    except InputError as error:
+        lines = [*listing.left_out.lines(), *listing.notes]
+        raise InputError(" ".join([str(error), *lines])) from error
+    for file in found.loose:
+        listing.left_out.add("pictures beside the class folders", file.name)
+    return found, listing
+
+
+def _choose(datapath, found, measured, fingerprint, divide):
+    """Returns {split: pictures} of the one split that a model is measured on."""
+    split, given = measured.split, found.groups
+    if split is None:
+        is_own = fingerprint == measured.fingerprint
+        split = layout.TEST if layout.TEST in given or is_own else WHOLE
+    if split == WHOLE:
+        chosen = found.everything()
+    elif split in given:
+        chosen = given[split]
+    elif {layout.TRAIN, WHOLE} & set(given):
+        chosen = divide()[split]
+    else:
+        raise InputError(
+            f"'{datapath}' has no {split} split, and none to draw it from: it holds "
+            f"{', '.join(given)}."
+        )
+    names = {placed.class_name for placed in chosen}
+    unknown = sorted(names - set(measured.class_names))
+    if unknown:
+        raise InputError(
+            f"'{datapath}' has pictures of classes that the model does not know: "
+            f"{', '.join(unknown)}. It knows {', '.join(measured.class_names)}: rename "
+            "the folders, or leave others out."
+        )
+    return {split: chosen}
+
+
+class _Contents:
+    """Reads files, and remembers a digest of what each one held."""
+
+    def __init__(self):
+        self._source = None
+        self._digests = {}
+
+    def watch(self, placed):
+        """Returns [(file, label)] of the pictures of a split, read through this."""
+        return [(self._watch(each.file), None) for each in placed]
+
+    def _watch(self, file):
+        self._source = file.source
+        return dataclasses.replace(file, source=self)
+
+    def open(self, file):
+        with self._source.open(file) as opened:
+            content = opened.read()
+        digest = hashlib.blake2b(content, digest_size=16).digest()
+        self._digests[file.position] = digest
+        return io.BytesIO(content)
+
+    def size(self, file):
+        return self._source.size(file)
+
+    def describe_shared(self, groups):
+        """Returns a line about contents that are in several splits, or `None`."""
+        places = {}
+        for split, placed in groups.items():
+            for each in placed:
+                digest = self._digests.get(each.file.position)
+                places.setdefault(digest, {}).setdefault(split, each.file.name)
+        places.pop(None, None)
+        shared = [found for found in places.values() if len(found) > 1]
+        if not shared:
+            return None
+        shown = "; ".join(
+            " = ".join(f"{split} {name}" for split, name in found.items())
+            for found in shared[:_SHOWN]
+        )
+        more = "; ..." if len(shared) > _SHOWN else ""
+        return (
+            f"warning: {len(shared)} pictures are in several splits with the same "
+            f"content ({shown}{more}): what is tested was trained on"
+        )
+
+
+def _check_options(image_size, square, channels, num_folds, fold):
     if image_size is not None and square is not None:
         raise InputError(
             f"`data.image_size` is {image_size} and `data.square` {square}: "
@@ -138,18 +281,22 @@ def _check_options(image_size, square, channels, test_fraction, num_folds, fold)
         )
     if channels not in (1, 3):
         raise InputError(f"`data.channels` must be 1 or 3. Received: {channels}.")
-    if not 0 < test_fraction < 1:
-        raise InputError(
-            "`data.test_fraction` must lie between 0 and 1, both excluded. "
-            f"Received: {test_fraction}."
-        )
 
 
-def _fingerprint(entries):
-    """Of the images' names below what is around all of them, and of their sizes."""
-    around = len(os.path.commonprefix([entry.parts[:-1] for entry in entries]))
+def _check_shares(**shares):
+    for name, share in shares.items():
+        if not 0 < share < 1:
+            raise InputError(
+                f"`data.{name}` must lie between 0 and 1, both excluded. "
+                f"Received: {share}."
+            )
+
+
+def _fingerprint(found):
+    """Of the rule of splits, and of the pictures' paths in the data set and sizes."""
     listed = [
-        os.fsencode(f"{'/'.join(entry.parts[around:])} {entry.size()}")
-        for entry in entries
+        f"{split}/{placed.path} {placed.file.size()}".encode("utf-8", "surrogateescape")
+        for split, group in found.groups.items()
+        for placed in group
     ]
-    return make_fingerprint(len(entries), sorted(listed))
+    return f"{make_fingerprint(len(listed), sorted(listed))}, {layout.RULE}"

@@ -1,124 +1,461 @@
-"""Which split and which class a file belongs to, by the folders it lies in."""
+"""Which split and which class a picture belongs to: by its folders, or by its path."""
 
-import numpy as np
+import dataclasses
+import hashlib
+import re
+import unicodedata
+from typing import Any, NamedTuple
 
-from ram_tf.data.dataset import choose_validation
-from ram_tf.data.find import EXTENSIONS
 from ram_tf.errors import InputError
 
-SPLIT_NAMES = {
-    "train": "train",
-    "test": "test",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+SPLITS = (TRAIN, VALIDATION, TEST)
+# Said in the fingerprint of data: by another rule, other pictures are for testing.
+RULE = "splits by path"
+_WORDS = {
+    **dict.fromkeys(("train", "training", "trn", "trainval"), TRAIN),
+    **dict.fromkeys(("val", "valid", "validation"), VALIDATION),
+    **dict.fromkeys(("test", "testing", "tst"), TEST),
 }
+# What people add to the name of a split, and what says nothing about its pictures.
+_FILLERS = {
+    *("data", "dataset", "datasets", "dir", "file", "files", "folder", "full"),
+    *("image", "images", "img", "imgs", "labeled", "labelled", "photo", "photos"),
+    *("pic", "pics", "picture", "pictures", "sample", "samples", "set", "split"),
+    *("splits", "subset"),
+}
+_GLUED = re.compile(
+    rf"({'|'.join(sorted(_WORDS, key=len, reverse=True))})"
+    rf"({'|'.join(sorted(_FILLERS, key=len, reverse=True))})"
+)
 
 
-def group(datapath, entries, folders):
-    """Returns {split: [(entry, label)]} (one split "all" if undivided), class names."""
-    images = [
-        entry
-        for entry in entries
-        if len(entry.parts) > 1 and entry.parts[-1].lower().endswith(EXTENSIONS)
-    ]
-    depth = 0
-    while len(images) and len({entry.parts[depth] for entry in images}) == 1:
-        # A folder around the class folders, as archives have it.
-        if any(len(entry.parts) <= depth + 2 for entry in images):
+class Placed(NamedTuple):
+    """A picture with its place in the data set.
+
+    Attributes:
+        file: What was given, with its `parts`.
+        class_name: String.
+        path: String, its path inside the data set: the class, then what is below.
+    """
+
+    file: Any
+    class_name: str
+    path: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """What a folder says of its pictures.
+
+    Attributes:
+        groups: Dictionary split -> list of `Placed`, by their paths; of a folder that
+            is not divided, `{"all": ...}`.
+        folders: Dictionary split -> the name of its folder; empty if not divided.
+        class_names: Tuple of strings, sorted.
+        loose: List of the files that lie beside the class folders.
+    """
+
+    groups: dict
+    folders: dict
+    class_names: tuple
+    loose: list
+
+    @property
+    def divided(self):
+        return bool(self.folders)
+
+    def everything(self):
+        """Returns all that is placed, of every split."""
+        return [placed for group in self.groups.values() for placed in group]
+
+
+def arrange(datapath, pictures, folders=(), known=None):
+    """Finds the splits and the classes of pictures by the folders that they lie in.
+
+    Args:
+        datapath: Where they are, for messages.
+        pictures: Objects with `parts`, tuples of strings: folders, then the file.
+        folders: Parts of all folders, the empty ones too.
+        known: Class names of a trained model, whose pictures these shall be, or
+            `None`: training. Then every class needs pictures to train on.
+
+    Returns:
+        A `Layout`.
+
+    Raises:
+        InputError: If there are too few classes, or what looks like splits is none.
+    """
+    known = None if known is None else {_same(name) for name in known}
+    depth, loose = 0, []
+    while True:
+        here, below = _level(pictures, depth)
+        loose += here
+        if len(below) != 1 or not _is_around(*next(iter(below.items())), depth, known):
             break
+        (pictures,) = below.values()
         depth += 1
-    top = {entry.parts[depth] for entry in images}
-    divided = (
-        "train" in {name.lower() for name in top}
-        and {name.lower() for name in top} <= set(SPLIT_NAMES)
-        and all(len(entry.parts) > depth + 2 for entry in images)
-    )
-    level = depth + 1 if divided else depth
-    class_names = sorted({entry.parts[level] for entry in images})
-    if len(class_names) < 2:
-        raise InputError(
-            f"'{datapath}' holds images of {len(class_names)} classes, expected 2 or "
-            f"more folders with {', '.join(EXTENSIONS)} files, one for each class."
-        )
-    _check_no_empty(datapath, images, folders, level)
-    labels = {name: label for label, name in enumerate(class_names)}
+    splits = {} if known and set(below) <= known else _split_names(below)
+    folders = {_same_parts(parts) for parts in folders}
+    if below and len(splits) == len(below):
+        if known is None:
+            _check_no_empty_split(datapath, below, depth, folders)
+        by_split = _divided(datapath, below, splits, depth + 1, known)
+        named = {splits[name]: name for name in below}
+    else:
+        _check_no_splits(datapath, below, splits, depth)
+        by_split, named = {"all": (below, depth)}, {}
     groups = {}
-    for entry in images:
-        split = SPLIT_NAMES[entry.parts[depth].lower()] if divided else "all"
-        groups.setdefault(split, []).append((entry, labels[entry.parts[level]]))
-    trained = {label for _, label in groups.get("train", groups.get("all"))}
-    untrained = [name for name in class_names if labels[name] not in trained]
+    for split, (classes, level) in by_split.items():
+        loose += classes.pop(None, [])
+        groups[split] = sorted(
+            (
+                Placed(file, name, "/".join(_same_parts(file.parts[level:])))
+                for name, files in classes.items()
+                for file in files
+            ),
+            key=lambda placed: placed.path,
+        )
+    class_names = tuple(sorted({p.class_name for g in groups.values() for p in g}))
+    layout = Layout(groups, named, class_names, loose)
+    if known is None:
+        _check_training(datapath, layout, folders)
+    elif not class_names:
+        raise _too_few(datapath, layout)
+    return layout
+
+
+def _same(name):
+    """A name in the one of its spellings, where systems differ in accents."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _same_parts(parts):
+    return tuple(map(_same, parts))
+
+
+def _level(pictures, depth):
+    """The pictures that lie at a depth, and {folder: pictures in it, however deep}."""
+    here, below = [], {}
+    for file in pictures:
+        if len(file.parts) == depth + 1:
+            here.append(file)
+        else:
+            below.setdefault(_same(file.parts[depth]), []).append(file)
+    return here, below
+
+
+def _is_around(name, pictures, depth, known):
+    """Whether a single folder only surrounds the class folders, as archives have it."""
+    if (known and name in known) or name.lower() in _WORDS:
+        return False
+    return any(len(file.parts) > depth + 2 for file in pictures)
+
+
+def _split_names(names):
+    """Returns {name: split} of the names that look like those of splits."""
+    words = {name: _words(name) for name in names}
+    rests = {}
+    for name, found in words.items():
+        splits = {_WORDS[word] for word in found if word in _WORDS}
+        if splits == {TRAIN, VALIDATION}:  # Both are to be trained on.
+            splits = {TRAIN}
+        if len(splits) == 1:
+            rest = {word for word in found if word not in _WORDS.keys() | _FILLERS}
+            rests[name] = splits.pop(), rest
+    shared = {}
+    for split, rest in rests.values():
+        shared.setdefault(frozenset(rest), set()).add(split)
+    # What several splits are called besides is the name of the data set.
+    return {
+        name: split
+        for name, (split, rest) in rests.items()
+        if not rest or len(shared[frozenset(rest)]) > 1
+    }
+
+
+def _words(name):
+    """The words of a folder's name in lower case, without numbers."""
+    name = re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower()
+    words = []
+    for word in re.findall(r"[^\W\d_]+", name):
+        glued = _GLUED.fullmatch(word)
+        words += glued.groups() if glued else [word]
+    return words
+
+
+def _check_no_empty_split(datapath, below, depth, folders):
+    """Refuses a folder that is named like a split, beside those that are full."""
+    around = next(iter(below.values()))[0].parts[:depth]
+    for parts in sorted(folders):
+        inside = len(parts) == depth + 1 and parts[:-1] == _same_parts(around)
+        if inside and parts[-1] not in below and _split_names([parts[-1]]):
+            raise InputError(
+                f"'{parts[-1]}' in '{datapath}' looks like a split, and holds no "
+                "image. Fill or remove it."
+            )
+
+
+def _divided(datapath, below, splits, depth, known):
+    """Returns {split: ({class: pictures}, depth of the classes)}."""
+    for split in SPLITS:
+        same = sorted(name for name in below if splits[name] == split)
+        if len(same) > 1:
+            raise InputError(
+                f"'{datapath}' holds {_list(same)}, which look like one split, "
+                f"{split}: put their class folders into one folder."
+            )
+    levels = {name: _level(files, depth) for name, files in below.items()}
+    flat = [name for name, (_, classes) in levels.items() if not classes]
+    if flat:
+        seen = ", ".join(
+            f"{name}/ with {len(classes)} class folders"
+            + (f" and {len(here)} pictures beside them" if here else "")
+            for name, (here, classes) in sorted(levels.items())
+        )
+        raise InputError(
+            f"'{datapath}' looks divided into splits, but the pictures in "
+            f"{_list(flat)} have no class folders: found {seen}. Sort them into class "
+            "folders, or move them out: predict classifies pictures without labels."
+        )
+    found = {}
+    alike = len({tuple(classes) for _, classes in levels.values()}) == 1
+    for name, (here, classes) in levels.items():
+        level, loose = depth, list(here)
+        while (
+            len(classes) == 1
+            and not (known and set(classes) <= known)
+            and _is_inner(*classes.items(), alike, level)
+        ):
+            (files,) = classes.values()
+            level += 1
+            here, classes = _level(files, level)
+            loose += here
+        found[splits[name]] = {**classes, None: loose}, level
+    return {split: found[split] for split in SPLITS if split in found}
+
+
+def _is_inner(only, alike, depth):
+    """Whether the only folder in a split is one around its class folders."""
+    name, files = only
+    words = set(_words(name))
+    says_nothing = alike or bool(_split_names([name])) or words <= _FILLERS
+    return says_nothing and any(len(file.parts) > depth + 2 for file in files)
+
+
+def _check_no_splits(datapath, below, splits, depth):
+    """Refuses what looks like splits, but cannot be told to be."""
+    kinds = set(splits.values())
+    others = sorted(set(below) - set(splits))
+    inside = {name: set(_level(files, depth + 1)[1]) for name, files in below.items()}
+    of_splits = set().union(*(inside[name] for name in splits))
+    of_others = set(others).union(*(inside[name] for name in others))
+    if len(kinds) > 1 or of_splits & of_others:
+        raise InputError(
+            f"'{datapath}' cannot be told to be divided or not: {_list(splits)} "
+            f"{'look' if len(splits) > 1 else 'looks'} like a split, "
+            f"{_list(others)} {'do' if len(others) > 1 else 'does'} not. Move away, or "
+            "rename, what is no split (train, val, test) or what is no class."
+        )
+    for name in sorted(below):
+        inner = _split_names(inside[name])
+        if len(set(inner.values())) > 1:
+            raise InputError(
+                f"'{datapath}' has splits inside of classes: {_list(inner)} in "
+                f"'{name}'. Put them around the classes: "
+                f"{next(iter(inner))}/{name}."
+            )
+
+
+def _check_training(datapath, layout, folders):
+    """Refuses a folder that cannot be trained on."""
+    if layout.divided and TRAIN not in layout.folders:
+        raise InputError(
+            f"'{datapath}' holds {_list(layout.folders.values())} alone, nothing to "
+            "train on. Add a folder train, or measure a trained model on it: evaluate "
+            "--datapath."
+        )
+    if len(layout.class_names) < 2:
+        raise _too_few(datapath, layout)
+    trained = layout.groups.get(TRAIN, layout.groups.get("all"))
+    _check_no_empty(datapath, trained, folders)
+    names = {placed.class_name for placed in trained}
+    untrained = [name for name in layout.class_names if name not in names]
     if untrained:
         raise InputError(
-            f"'{datapath}' has no training images of {', '.join(untrained)}. "
-            "Every class needs a folder in train/."
+            f"'{datapath}' has no training images of {', '.join(untrained)}. Every "
+            f"class needs a folder in {layout.folders.get(TRAIN)}/."
         )
-    return groups, tuple(class_names)
 
 
-def _check_no_empty(datapath, images, folders, level):
+def _too_few(datapath, layout):
+    loose = f", and {len(layout.loose)} beside class folders" if layout.loose else ""
+    return InputError(
+        f"'{datapath}' holds images of {len(layout.class_names)} classes"
+        f"{_in_brackets(layout.class_names)}{loose}; expected 2 or more folders with "
+        "images, one for each class."
+    )
+
+
+def _check_no_empty(datapath, trained, folders):
     """Raises an `InputError` if a class folder holds no image."""
-    prefixes = {entry.parts[:level] for entry in images}
-    filled = {entry.parts[: level + 1] for entry in images}
+    file, _, path = trained[0]
+    level = len(file.parts) - path.count("/") - 1
+    around = _same_parts(file.parts[:level])
+    filled = {placed.class_name for placed in trained}
     for parts in sorted(folders):
-        if len(parts) == level + 1 and parts[:-1] in prefixes and parts not in filled:
+        inside = len(parts) == level + 1 and parts[:-1] == around
+        if inside and parts[-1] not in filled:
             raise InputError(
                 f"The class folder '{'/'.join(parts)}' in '{datapath}' holds no "
                 "image. Fill or remove it."
             )
 
 
-def split(groups, hold_out, split_seed, validation_fraction, seed):
-    """Makes train, validation and test of what the folder gives, in random order."""
-    rng = np.random.default_rng(split_seed)
-    train = groups.get("train", groups.get("all"))
-    test = groups.get("test")
-    train = [train[i] for i in rng.permutation(len(train))]
-    if test is None:
-        train, test = hold_out(train)
-    else:
-        test = [test[i] for i in rng.permutation(len(test))]
-    if "validation" in groups:
-        validation = groups["validation"]
-        order = np.random.default_rng(seed % 2**64).permutation(len(validation))
-        validation = [validation[i] for i in order]
-    else:
-        chosen = choose_validation(len(train), validation_fraction, seed)
-        train, validation = ([train[i] for i in indices] for indices in chosen)
-    return {"train": train, "validation": validation, "test": test}
+def _list(names):
+    return " and ".join(f"'{name}'" for name in sorted(names))
 
 
-def hold_out(examples, fraction):
-    """Takes the first share of each class; at least one, but not the only one."""
-    left = {}
-    for _, label in examples:
-        left[label] = left.get(label, 0) + 1
-    left = {
-        label: min(max(round(count * fraction), 1), count - 1)
-        for label, count in left.items()
+def _in_brackets(names, most=10):
+    shown = ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+    return f" ({shown})" if names else ""
+
+
+def describe(layout, splits):
+    """Says in a line what was found: classes, and how many pictures each split has.
+
+    Args:
+        layout: A `Layout`.
+        splits: Dictionary split -> list of `Placed`.
+    """
+    count = len(layout.class_names)
+    sizes = ", ".join(
+        f"{split} {len(placed):,}"
+        + (f" ({layout.folders[split]}/)" if split in layout.folders else "")
+        for split, placed in splits.items()
+    )
+    word = "class" if count == 1 else "classes"
+    return f"{count} {word}{_in_brackets(layout.class_names)}; pictures: {sizes}"
+
+
+def divide(layout, *, test_fraction, num_folds, fold, split_seed, fraction, seed):
+    """Makes train, validation and test of what a folder holds.
+
+    Where the folder does not say, a hash of its path decides about each picture, so
+    that another picture that comes or goes moves none. A class that would be left
+    without a training picture keeps the one of the smallest hash.
+
+    Args:
+        layout: A `Layout` to train on.
+        test_fraction: Float in (0, 1).
+        num_folds: Integer or `None`, parts of which one is the test split.
+        fold: Integer, which one.
+        split_seed: Integer, of the test split or the parts.
+        fraction: Float in (0, 1), that validates.
+        seed: Integer, of the validation split.
+
+    Returns:
+        Dictionary split -> list of `Placed`, in an order by hash.
+    """
+    given = layout.groups
+    train = given.get(TRAIN, given.get("all"))
+    paths = {placed.path for placed in layout.everything()}
+    of_test = {path: draw(path, split_seed, TEST) for path in paths}
+    of_validation = {
+        placed.path: draw(placed.path, seed, VALIDATION) for placed in train
     }
-    train, test = [], []
-    for entry, label in examples:
-        (test if left[label] > 0 else train).append((entry, label))
-        left[label] -= 1
-    if not test:
+
+    def choose(path):
+        value = of_test[path]
+        part = (
+            value < test_fraction
+            if num_folds is None
+            else (int(value * num_folds) == fold)
+        )
+        if TEST not in given and part:
+            return TEST
+        if VALIDATION not in given and of_validation[path] < fraction:
+            return VALIDATION
+        return TRAIN
+
+    chosen = {placed.path: choose(placed.path) for placed in train}
+    _keep_training(train, chosen, of_test)
+    if TEST not in given and num_folds is not None:
+        _check_fold(train, chosen, fold, num_folds)
+    for split, hashes in ((TEST, of_test), (VALIDATION, of_validation)):
+        if split not in given:
+            _keep_one(train, chosen, split, hashes)
+    splits = {}
+    for split in SPLITS:
+        drawn = [placed for placed in train if chosen[placed.path] == split]
+        found = drawn + (given.get(split, []) if split != TRAIN else [])
+        splits[split] = sorted(found, key=lambda each: (of_test[each.path], each.path))
+    return splits
+
+
+def draw(path, seed, purpose):
+    """Returns a number in [0, 1) that a picture's path and a seed decide.
+
+    Args:
+        path: String, the picture's path inside the data set.
+        seed: Integer.
+        purpose: String: for another one, another number.
+    """
+    text = f"{purpose}\0{seed}\0{path}".encode("utf-8", "surrogateescape")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=6).digest()) / 2**48
+
+
+def _keep_training(train, chosen, hashes):
+    """Gives each class without a training picture that of its smallest hash."""
+    for group in _by_class(train).values():
+        if all(chosen[path] != TRAIN for path in group):
+            chosen[min(group, key=lambda path: (hashes[path], path))] = TRAIN
+
+
+def _keep_one(train, chosen, split, hashes):
+    """Gives a split that nothing fell into the one picture of the smallest hash."""
+    if split in chosen.values():
+        return
+    spare = []
+    for group in _by_class(train).values():
+        left = [path for path in group if chosen[path] == TRAIN]
+        spare += left if len(left) > 1 else []
+    if not spare:  # Of few pictures, one that is drawn for the other split.
+        other = [path for path in chosen if chosen[path] != TRAIN]
+        spare = other if len(other) > 1 else []
+    if not spare:
         raise InputError(
-            "Every class has a single image, so none can be held out for testing. "
+            f"Every class has a single image to train on, so none is left for {split}. "
             "Add images."
         )
-    return train, test
+    chosen[min(spare, key=lambda path: (hashes[path], path))] = split
 
 
-def hold_out_fold(examples, fold, num_folds):
-    """Takes every example of each class whose turn it is."""
-    seen, train, test = {}, [], []
-    for entry, label in examples:
-        turn = seen[label] = seen.get(label, -1) + 1
-        (test if turn % num_folds == fold else train).append((entry, label))
-    if min(seen.values()) + 1 < num_folds:
+def _check_fold(train, chosen, fold, num_folds):
+    by_class = _by_class(train)
+    name = min(by_class, key=lambda name: len(by_class[name]))
+    count = len(by_class[name])
+    if count < num_folds or TEST not in chosen.values():
         raise InputError(
-            f"A class has {min(seen.values()) + 1} images, which cannot be divided "
-            f"into {num_folds} parts. Lower `data.num_folds`, or add images."
+            f"The images, {count} of class '{name}', cannot be divided into "
+            f"{num_folds} parts: part {fold} has too few. Lower `data.num_folds`, or "
+            "add images."
         )
-    return train, test
+
+
+def _by_class(train):
+    groups = {}
+    for placed in train:
+        groups.setdefault(placed.class_name, []).append(placed.path)
+    return groups
+
+
+def describe_lacking(class_names, splits):
+    """Returns a line that names the classes without validation or test, if any."""
+    parts = []
+    for split in (VALIDATION, TEST):
+        found = {placed.class_name for placed in splits[split]}
+        lacking = [name for name in class_names if name not in found]
+        if lacking:
+            parts.append(f"{len(lacking)} without {split}{_in_brackets(lacking)}")
+    return f"classes: {'; '.join(parts)}" if parts else None

@@ -4,10 +4,10 @@ import contextlib
 
 import numpy as np
 
-from ram_tf.data.archive import list_files
 from ram_tf.data.dataset import UNKNOWN, Dataset, Split, choose_validation
 from ram_tf.data.decode import decode_image
 from ram_tf.data.transforms import size_pair
+from ram_tf.data.walk import walk
 from ram_tf.errors import InputError
 
 URL = "https://github.com/brendenlake/omniglot/tree/master/python"
@@ -98,8 +98,7 @@ def _read(datapath, size):
     archives = sorted(datapath.glob("images_*.zip"))
     for source in archives or [datapath]:
         with contextlib.ExitStack() as stack:
-            files, _ = list_files(source, stack)
-            for file in files:
+            for file in walk(source, stack).files:
                 *_, alphabet, character, name = (None, None, *file.parts)
                 if not (character or "").startswith("character"):
                     continue

@@ -12,12 +12,25 @@ from ram_tf.families import find_family
 from ram_tf.training.trainer import Trainer
 
 
-def load_data(config, datapath=None):
-    """Loads the config's data set, from `datapath` if given."""
-    options = plain(config.data)
+def load_data(config, datapath=None, report=print, **options):
+    """Loads the config's data set and says what there is to say about it.
+
+    Args:
+        config: A `ConfigDict`.
+        datapath: Path to the data, or `None`, as configured.
+        report: Function of one line of text.
+        **options: What the source takes besides what is configured.
+
+    Returns:
+        A `Dataset`.
+    """
+    options = {**plain(config.data), **options}
     if datapath is not None:
         options["datapath"] = datapath
-    return data.load(options.pop("name"), options.pop("datapath"), **options)
+    dataset = data.load(options.pop("name"), options.pop("datapath"), **options)
+    for line in dataset.notes:
+        report(line)
+    return dataset
 
 
 def build_network(config, image_shape, num_classes):

@@ -134,15 +134,35 @@ def read_image(path, trained, notes=None):
     return data.read_image(path, trained.image_shape, trained.value_range, notes)
 
 
-def load_data_for(trained, datapath=None, report=print):
+def load_data_for(trained, datapath=None, report=print, split=None):
     """Loads data to use a trained model on: those of its run if `datapath` is `None`.
 
     Says so where the images are others than those of the run.
 
+    Args:
+        trained: A `Trained`.
+        datapath: Path to other data. Of a folder of pictures one split is read then,
+            which may lack classes of the model: its own test split, or all of it.
+        report: Function of one line of text.
+        split: Name of the split to read there instead, or "all".
+
+    Returns:
+        A `Dataset`.
+
     Raises:
         InputError: If their classes or sizes are others.
     """
-    dataset = load_data(trained.config, datapath)
+    options = {}
+    if trained.config.data.name == "folder" and (datapath or split == "all"):
+        options["measured"] = data.Measured(
+            trained.class_names, trained.fingerprint, split
+        )
+    elif split == "all":
+        raise InputError(
+            f"--split=all is for a folder of pictures, not for "
+            f"{trained.config.data.name}: use test or validation."
+        )
+    dataset = load_data(trained.config, datapath, report, **options)
     check_classes(trained.class_names, trained.image_shape, dataset)
     if trained.fingerprint not in (None, dataset.fingerprint):
         report(

@@ -96,7 +96,7 @@ def run(
                 claim(folders[each.name], configs[each.name], report)
         if overwrite:
             check_later_phases(workdir, family, chosen)
-        dataset = load_data(config)
+        dataset = load_data(config, report=report)
         for each in chosen:
             dataset.steps_per_epoch(configs[each.name].train.batch_size)
         if chief:

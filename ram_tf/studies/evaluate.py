@@ -19,7 +19,7 @@ def evaluate(
     mc_samples=None,
     chosen=None,
     seeds=5,
-    split="test",
+    split=None,
     max_examples=None,
     datapath=None,
     robustness=False,
@@ -37,7 +37,8 @@ def evaluate(
         mc_samples: Int or `None`, as configured.
         chosen: Names of policies or `None`, all.
         seeds: Int, evaluation seeds.
-        split: `"test"` or `"validation"`.
+        split: `"test"`, `"validation"`, `"all"` of a folder of pictures, or `None`: of
+            another folder than that of the run all if it has no test split, else test.
         max_examples: Int or `None`.
         datapath: Where the data are, or `None`, as trained.
         robustness: Boolean. Also measure scaled, shifted and cluttered images.
@@ -56,7 +57,8 @@ def evaluate(
     trained = restore(workdir, checkpoint)
     config = trained.config
     chosen = pick_policies(trained.policies, chosen)
-    dataset = load_data_for(trained, datapath, report)
+    dataset = load_data_for(trained, datapath, report, split)
+    split = dataset.measured or split or "test"
     stop_epsilons = [trained.network.stop_number(stop) for stop in stops]
     batches = dataset.eval_batches(split, config.eval.batch_size, max_examples)
     numbers = num_glimpses or [config.train.num_glimpses]
