@@ -42,7 +42,11 @@ def state_of_files(datapath, files):
     in_folder, seen = datapath.is_dir(), hashlib.sha256()
     whole = None if in_folder else datapath.stat()
     for parts in sorted(file.parts for file in files):
-        stat = datapath.joinpath(*parts).stat() if in_folder else whole
+        try:
+            stat = datapath.joinpath(*parts).stat() if in_folder else whole
+            state = stat.st_size, stat.st_mtime_ns
+        except OSError:  # A link that leads nowhere: whoever reads it says so.
+            state = 0, 0
         name = "/".join(parts).encode("utf-8", "surrogateescape")
-        seen.update(b"%d %d %d %b" % (stat.st_size, stat.st_mtime_ns, len(name), name))
+        seen.update(b"%d %d %d %b" % (*state, len(name), name))
     return seen.hexdigest()
