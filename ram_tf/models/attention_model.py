@@ -13,6 +13,9 @@ from ram_tf.models.stop_rules import check_number
 from ram_tf.ops import patch_starts
 from ram_tf.pixels import check_pixels
 
+# How a network comes by a rule that has none of its own.
+_LEARNED = " (RAM learns one, promise, where phases.train.returns is gain or log_gain)"
+
 
 class AttentionModel(FromPreset, keras.Model):
     """What a family provides, so that one loop can run them all.
@@ -157,7 +160,7 @@ class AttentionModel(FromPreset, keras.Model):
         if self.stop_rule is None:
             raise InputError(
                 f"nothing in {type(self).__name__} says when to stop looking: leave "
-                "--stop_epsilon out. RAM learns to with phases.train.returns=gain."
+                f"--stop_epsilon out{_LEARNED}."
             )
         return self.stop_rule(epsilon)
 
@@ -169,7 +172,8 @@ class AttentionModel(FromPreset, keras.Model):
         """
         name, colon, number = str(stop).rpartition(":")
         if colon and (self.stop_rule is None or name != self.stop_rule.name):
-            own = "none" if self.stop_rule is None else repr(self.stop_rule.name)
+            rule = self.stop_rule
+            own = f"none{_LEARNED}" if rule is None else repr(rule.name)
             raise InputError(
                 f"{type(self).__name__} has no stop rule {name!r}: expected {own}."
             )
