@@ -193,16 +193,7 @@ def _prepare():
         if not limit.isdecimal():
             raise InputError(f"RAM_TF_MAX_PIXELS is {limit!r}, expected a number.")
         Image.MAX_IMAGE_PIXELS = int(limit)
-    _add_heif()
-
-
-@functools.cache
-def _add_heif():
-    """Lets Pillow read HEIC where the package for it is installed."""
-    with contextlib.suppress(ImportError):
-        import pillow_heif
-
-        pillow_heif.register_heif_opener()
+    formats.add_heif()
 
 
 def _load(content, size, channels, value_range):

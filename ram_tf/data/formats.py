@@ -1,5 +1,7 @@
 """What a file is, in words, where Pillow does not read it, and what stops Pillow."""
 
+import contextlib
+import functools
 import io
 import struct
 import zlib
@@ -17,9 +19,10 @@ _READ = {
     b"\0\0\0\x0cjP  ": "JPEG 2000",
     b"8BPS": "PSD",
 }
+# How a file of it begins, bare or in a container.
+JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL ")
 _OTHERS = {
-    b"\xff\x0a": "JPEG XL (needs pillow-jxl-plugin)",
-    b"\0\0\0\x0cJXL ": "JPEG XL (needs pillow-jxl-plugin)",
+    **dict.fromkeys(JPEG_XL, "JPEG XL (needs pillow-jxl-plugin)"),
     b"%PDF": "PDF",
     b"PK\x03\x04": "a zip archive",
     b"\x1f\x8b": "a gzip file",
@@ -28,7 +31,7 @@ _OTHERS = {
     b"v/1\x01": "OpenEXR",
     b"#?RADIANCE": "Radiance HDR",
 }
-_HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 # What PNG needs to show its pixels, and the orientation.
 _KEPT_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"eXIf", b"IEND")
 # Of the application segments of a JPEG: JFIF, EXIF, and how its colours are stored.
@@ -44,6 +47,15 @@ _COMPRESSION = 259
 _KINDS = {1: "bits", 2: "bits with a sign", 3: "bits of floating point"}
 
 
+@functools.cache
+def add_heif():
+    """Lets Pillow read HEIC where the package for it is installed."""
+    with contextlib.suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+
+
 def format_of(content):
     """Returns the name of the format that Pillow reads such a file as, or `None`."""
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
@@ -57,7 +69,7 @@ def describe(content):
     """Returns in words what a file is that Pillow knows no format of."""
     if not content:
         return "it is empty"
-    if content[4:8] == b"ftyp" and content[8:12] in _HEIF:
+    if content[4:8] == b"ftyp" and content[8:12] in HEIF_BRANDS:
         return "HEIC, which needs pillow-heif"
     if content[128:132] == b"DICM":
         return "DICOM, which Pillow does not read"

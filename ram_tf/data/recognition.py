@@ -1,9 +1,9 @@
 """Which files are pictures: by what they hold, whatever their names end in."""
 
-import functools
-import importlib.util
 import os
 import warnings
+
+from ram_tf.data import formats
 
 # Files of these endings are pictures, or else broken ones that the decoder names; of
 # any other ending the first bytes decide.
@@ -21,9 +21,7 @@ _AVIF = "needs Pillow 11.3 or later"
 _JPEG_XL = "needs pillow-jxl-plugin"
 _ARCHIVE = "an archive: unpack it"
 _BRANDS = {
-    **dict.fromkeys(
-        (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), _HEIF
-    ),
+    **dict.fromkeys(formats.HEIF_BRANDS, _HEIF),
     **dict.fromkeys((b"avif", b"avis"), _AVIF),
 }
 _REASONS = {
@@ -53,7 +51,7 @@ def recognise(name, open_file):
             return None
         reason = _other_reason(ending, start)
         if reason == _HEIF:
-            add_heif()
+            formats.add_heif()
         return None if _opens(ending, start, open_file) else reason
     # Archives raise nearly anything on what is damaged.
     except Exception:
@@ -68,7 +66,7 @@ def ending_of(name):
 def _other_reason(ending, start):
     if start[4:8] == b"ftyp" and start[8:12] in _BRANDS:
         return _BRANDS[start[8:12]]
-    if start.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
+    if start.startswith(formats.JPEG_XL):
         return _JPEG_XL
     return _REASONS.get(ending, "")
 
@@ -121,12 +119,3 @@ def _endings():
     from PIL import Image
 
     return Image.EXTENSION
-
-
-@functools.cache
-def add_heif():
-    """Lets Pillow read HEIC where the package for it is installed."""
-    if importlib.util.find_spec("pillow_heif"):
-        import pillow_heif
-
-        pillow_heif.register_heif_opener()

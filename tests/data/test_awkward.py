@@ -233,13 +233,13 @@ def test_heic_is_read_where_its_package_is(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "ID", list(Image.ID))
     path = tmp_path / "a.heic"
     path.write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
-    import ram_tf.data.recognition as recognition
+    from ram_tf.data import formats
 
-    recognition.add_heif.cache_clear()
+    formats.add_heif.cache_clear()
     try:
         assert recognise("a.heic", functools.partial(open, path, "rb")) is None
     finally:
-        recognition.add_heif.cache_clear()
+        formats.add_heif.cache_clear()
 
 
 def test_formats_without_pixels_are_no_pictures(tmp_path):
