@@ -3,6 +3,7 @@
 The folder may be removed at any time; what was in it is made again.
 """
 
+import contextlib
 import hashlib
 import os
 import pathlib
@@ -42,7 +43,10 @@ def state_of_files(datapath, files):
     in_folder, seen = datapath.is_dir(), hashlib.sha256()
     whole = None if in_folder else datapath.stat()
     for parts in sorted(file.parts for file in files):
-        stat = datapath.joinpath(*parts).stat() if in_folder else whole
         name = "/".join(parts).encode("utf-8", "surrogateescape")
-        seen.update(b"%d %d %d %b" % (stat.st_size, stat.st_mtime_ns, len(name), name))
+        seen.update(b"%d %b" % (len(name), name))
+        # Whoever reads a file that is not there says so.
+        with contextlib.suppress(OSError):
+            stat = datapath.joinpath(*parts).stat() if in_folder else whole
+            seen.update(b"%d %d " % (stat.st_size, stat.st_mtime_ns))
     return seen.hexdigest()
