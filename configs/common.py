@@ -203,6 +203,39 @@ def ram_mnist(canvas=None, clutter=None, family="ram"):
     return in_bfloat16(config)
 
 
+def mram(canvas=None, clutter=None, family="mram"):
+    """Two LSTM layers on MNIST, by the recipe of RAM on MNIST.
+
+    Glimpse networks multiply what by where; the location head has one layer.
+    """
+    config = ram_mnist(canvas, clutter, family)
+    model = config.model
+    model.glimpse_network.update(glimpse_units=128, units=256, product=True)
+    # Which gradient goes where is the wiring's: there is nothing to detach.
+    del model.core, model.location.detach_inputs, model.baseline.detach_inputs
+    model.lower = {"kind": "lstm", "units": 256}
+    model.upper = {"kind": "lstm", "units": 256}
+    model.location.hidden_units = None
+    return config
+
+
+def dram(canvas=None, clutter=None):
+    """DRAM: the upper layer looks, and begins with a coarse view of the whole image."""
+    config = mram(canvas, clutter, family="dram")
+    config.model.retina.num_scales = 2
+    config.model.overview_size = 24
+    config.model.context = {
+        "filters": (32, 32),
+        "kernel_sizes": (5, 3),
+        "strides": (2, 2),
+    }
+    # No glimpse is drawn anywhere: a head of scale 1 walks to an edge, and stays there.
+    config.model.location.mean_scale = 0.03
+    config.policy = config_dict.ConfigDict({"kind": "opening"})
+    config.phases.train.returns = "belief"
+    return config
+
+
 def in_bfloat16(config):
     """Matrix products in bfloat16, which are quick outside XLA alone, where the
     processor has units for them (AMX).

@@ -12,7 +12,9 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "ActiveRAM": "ram_tf.models",
+    "DRAM": "ram_tf.models",
     "FineGrained": "ram_tf.models",
+    "MRAM": "ram_tf.models",
     "PHAM": "ram_tf.models",
     "RAM": "ram_tf.models",
     "Phase": "ram_tf.families",

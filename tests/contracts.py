@@ -57,6 +57,28 @@ def small_ram(make=models.RAM, **parts):
     )
 
 
+def small_mram(make=models.MRAM, **parts):
+    parts = {
+        "retina": layers.Retina(6, 2),
+        "glimpse_network": layers.MlpGlimpse(7, 5, 8, product=True),
+        "lower": layers.RectifierCell(9),
+        "upper": layers.RectifierCell(6),
+        "location": layers.GaussianLocation(0.2),
+        **parts,
+    }
+    return make(4, **parts)
+
+
+def small_dram(**parts):
+    parts = {
+        "location": layers.GaussianLocation(0.2, detach_inputs=False),
+        "context": layers.ContextNetwork(6, (2, 3), (3, 3), (2, 1)),
+        "overview_size": 8,
+        **parts,
+    }
+    return small_mram(models.DRAM, **parts)
+
+
 def small_pham(**options):
     sizes = {"glimpse_size": 4, "feature_units": 6, "latent_units": 5}
     return models.PHAM(4, hidden_units=8, **sizes, **{"num_flows": 1, **options})
@@ -96,9 +118,9 @@ def small_fine_grained(**options):
     )
 
 
-def ram_contract(make, parameters):
-    options = {"policy": policies.GaussianPolicy(), "num_glimpses": 3, "training": True}
-    fixed = {"policy": policies.GaussianPolicy(sample=False)}
+def ram_contract(make, parameters, policy=policies.GaussianPolicy):
+    options = {"policy": policy(), "num_glimpses": 3, "training": True}
+    fixed = {"policy": policy(sample=False)}
     return Contract(make, (IMAGES,), parameters, ROLLOUT, options, fixed)
 
 
@@ -112,6 +134,11 @@ MASKED = 2 * ((6 * 11 + 5 * 5 + 11) + 2 * 11) + (6 * 70 + 5 * 70 + 70)
 FLOW = 1 + 2 * ((6 * 6 + 6) + (6 * 5 + 5)) + MASKED + 1
 POSTERIOR = (8 * 8 + 8) + 2 * 8 + (8 * 16 + 16) + FLOW
 DECODER = (9 * 5 * 6 + 6) + 7 * (9 * 6 * 6 + 6) + 2 * 6 * (3 * 3 + 6 * 3 * 4)
+
+# Of `small_dram` and `small_mram` on grey images.
+SEEN = (72 * 7 + 7) + (2 * 5 + 5) + (7 * 8 + 8) + (5 * 8 + 8)
+TWO_LAYERS = (8 * 9 + 9) + (9 * 9 + 9) + (9 * 6 + 6) + (6 * 6 + 6)
+CONVOLVED = (9 * 2 + 2) + (9 * 2 * 3 + 3)
 
 # Of `small_fine_grained` on grey images.
 TINY_BACKBONE = 9 * 6 + 6
@@ -176,6 +203,14 @@ CONTRACTS = {
         + (4 * 9 * 5 + 5)
         + (180 * 8 + 8)
         + (2 * 8 + 8),
+    ),
+    "MlpGlimpse that multiplies": Contract(
+        lambda: layers.MlpGlimpse(7, 5, 8, product=True), (GLIMPSES, LOCATIONS), SEEN
+    ),
+    "ContextNetwork": Contract(
+        lambda: layers.ContextNetwork(6, (2, 3), (3, 3), (2, 1)),
+        (IMAGES,),
+        CONVOLVED + (7 * 9 * 3 * 6 + 6),
     ),
     "RectifierCell": Contract(
         lambda: layers.RectifierCell(5),
@@ -255,6 +290,20 @@ CONTRACTS = {
         {"policy": policies.CentralCells(), "num_glimpses": 3, "training": True},
         idle=("partial_vae",),
     ),
+    "DRAM": ram_contract(
+        small_dram,
+        SEEN
+        + TWO_LAYERS
+        + (6 * 2 + 2)
+        + (6 + 1)
+        + (9 * 4 + 4)
+        + CONVOLVED
+        + (4 * 4 * 3 * 6 + 6),
+        policies.OpeningPolicy,
+    ),
+    "MRAM": ram_contract(
+        small_mram, SEEN + TWO_LAYERS + (9 * 2 + 2) + (9 + 1) + (6 * 4 + 4)
+    ),
     "RAM": ram_contract(small_ram, 933),
     "ActiveRAM": dataclasses.replace(
         ram_contract(lambda: small_ram(models.ActiveRAM), 933 + (9 + 4) * 4 + 4),
@@ -286,6 +335,16 @@ NAMED_MODELS = {
         ),
         (None, 60, 60, 1),
         289_421,
+    ),
+    "DRAM, 60x60, 12x12 at two scales, a context of 24x24": (
+        lambda: models.DRAM(10, retina=layers.Retina(12, 2)),
+        (None, 60, 60, 1),
+        1_462_637,
+    ),
+    "MRAM, 28x28, 8x8 at one scale": (
+        lambda: models.MRAM(10),
+        (None, 28, 28, 1),
+        1_128_717,
     ),
     "PHAM, svhn and cifar10: 8x8 of 32x32, four flows": (
         lambda: models.PHAM(10),

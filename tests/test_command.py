@@ -1,5 +1,6 @@
 """The program `ram-tf`, its commands, and how their command lines are read."""
 
+import io
 import json
 import pathlib
 import re
@@ -460,3 +461,11 @@ def test_when_looking_stops_is_read_alike_by_every_command(name, parsed):
     parsed(command, *words, "--stop=settled:1,2")
     with pytest.raises(InputError, match="one number says when to stop here, got 2"):
         command_line.one_stop()
+
+
+def test_a_name_that_is_no_text_is_printed_as_its_own_bytes():
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    command_line.print_any_name(stream)
+    print("caf\udce9.png", file=stream, flush=True)
+    assert stream.buffer.getvalue() == b"caf\xe9.png\n"
+    command_line.print_any_name(io.StringIO())  # It prints anything as it is.

@@ -16,7 +16,7 @@ from ram_tf.layers import backbone as backbones
 from ram_tf.studies import cross_validation
 from tests.photographs import write_photographs
 
-NUM_EACH = 4
+NUM_EACH = 5
 
 
 def make_tiny(include_top, weights, input_shape, units=5):

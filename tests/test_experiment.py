@@ -87,17 +87,23 @@ def photos(configs, tmp_path, monkeypatch):
     lines = []
     with pytest.raises(Reached):
         experiment.run(config, tmp_path / "run", report=lines.append)
-    assert not lines
+    assert lines[0].startswith(f"{tmp_path / 'data'}: 2 classes (a, b); pictures: ")
+    assert not list(filter(is_of_the_run, lines))
     (tmp_path / "run" / "checkpoints" / "best").mkdir(parents=True)
     return config
 
 
+def is_of_the_run(line):
+    """Whether a line tells of more than what lies in the folder."""
+    return "picture" not in line and not line.startswith("classes: ")
+
+
 def resume(config, workdir, **options):
-    """Returns what was said until training would have begun."""
+    """Returns what was said of the run until training would have begun."""
     lines = []
     with pytest.raises(Reached):
         experiment.run(config, workdir, report=lines.append, **options)
-    return lines
+    return list(filter(is_of_the_run, lines))
 
 
 @pytest.mark.parametrize("change", ["added", "removed", "renamed", "another size"])
@@ -140,9 +146,9 @@ def test_the_same_images_elsewhere_are_the_same(photos, tmp_path):
 @pytest.mark.parametrize(
     ("family", "place", "said"),
     [
-        ("pham", (), "model.core does not apply: PHAM of the family pham"),
-        ("ram", ("retina",), "a key 'core' in model does not apply: Retina of"),
-        ("ram", ("core",), "core' in model does not apply: RectifierCell"),
+        ("pham", (), "key 'core' that does not apply: PHAM of the family pham"),
+        ("ram", ("retina",), "key 'core' that does not apply: Retina of"),
+        ("ram", ("core",), "key 'old_core' that does not apply: RectifierCell"),
     ],
 )
 def test_a_key_that_is_left_over_in_the_model_is_named(configs, family, place, said):
@@ -196,6 +202,17 @@ def test_a_run_without_a_fingerprint_goes_on_and_gets_one(photos, tmp_path):
     assert "keeps no fingerprint" in line and fingerprint in line
     assert read(path)["fingerprint"] == fingerprint
     assert resume(photos, tmp_path / "run") == []
+
+
+def test_a_run_begun_under_another_rule_of_splits_is_refused(photos, tmp_path):
+    path = tmp_path / "run" / "dataset.json"
+    old = read(path)
+    fingerprint, _, rule = old["fingerprint"].rpartition(", ")
+    assert rule == "splits by path"
+    path.write_text(json.dumps({**old, "fingerprint": fingerprint}))
+    message = f"{fingerprint} then, {fingerprint}, splits by path now"
+    with pytest.raises(InputError, match=message):
+        experiment.run(photos, tmp_path / "run")
 
 
 def test_what_a_killed_process_was_writing_is_cleared_away(photos, tmp_path):
@@ -259,6 +276,32 @@ def test_what_is_measured_on_other_data_is_said_in_one_line():
     experiment.load_data_for(restored, report=lines.append)
     (line,) = lines
     assert line.startswith("warning: ") and OTHER in line and fingerprint in line
+
+
+def trained_on(config, class_names, fingerprint=None):
+    return experiment.Trained(
+        config, None, {}, class_names, (8, 8, 3), None, fingerprint
+    )
+
+
+def test_another_folder_is_read_to_be_measured(photos, tmp_path):
+    write_images(tmp_path / "new", ["b/1", "b/2"])
+    trained, lines = trained_on(photos, ("a", "b")), []
+    new = tmp_path / "new"
+    dataset = experiment.load_data_for(trained, new, lines.append)
+    assert dataset.measured == "all" and dataset.test.labels.tolist() == [1, 1]
+    assert lines[0] == f"{new}: 1 class (b); pictures: all 2"
+    own = experiment.load_data(photos)
+    trained = dataclasses.replace(trained, fingerprint=own.fingerprint)
+    for path, split in ((None, None), (tmp_path / "data", None), (None, "all")):
+        dataset = experiment.load_data_for(trained, path, lines.append, split)
+        assert dataset.eval_size(split or "test") == (6 if split else len(own.test))
+
+
+def test_all_is_of_folders(configs):
+    trained = trained_on(configs("ram"), tuple("0123456789"))
+    with pytest.raises(InputError, match="--split=all is for a folder"):
+        experiment.load_data_for(trained, split="all")
 
 
 # Configs of another age

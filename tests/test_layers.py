@@ -155,10 +155,11 @@ def test_an_argument_that_cannot_be_used_is_named(make, name):
 # Glimpse networks
 
 
-def test_the_mlp_glimpse_network_adds_what_and_where():
+@pytest.mark.parametrize("product", [False, True])
+def test_the_mlp_glimpse_network_adds_or_multiplies_what_and_where(product):
     glimpses = RNG.random((3, 2, 4, 5, 5, 1), "float32")
     places = RNG.uniform(-1, 1, (3, 2, 2)).astype("float32")
-    layer = layers.MlpGlimpse(7, 5, 8)
+    layer = layers.MlpGlimpse(7, 5, 8, product)
     layer(glimpses, places)
     randomize(layer)
 
@@ -168,7 +169,8 @@ def test_the_mlp_glimpse_network_adds_what_and_where():
 
     what = relu(affine("glimpse_hidden", glimpses.reshape(3, 2, -1)))
     where = relu(affine("location_hidden", places))
-    expected = relu(affine("glimpse_output", what) + affine("location_output", where))
+    what, where = affine("glimpse_output", what), affine("location_output", where)
+    expected = relu(what) * relu(where) if product else relu(what + where)
     assert expected.any()
     assert_close(layer(glimpses, places), expected)
 
@@ -197,8 +199,11 @@ def test_the_convolutional_glimpse_network_multiplies_what_and_where(as_products
     assert_close(layer(glimpses, places), seen * at)
 
 
-def test_what_is_seen_in_the_very_centre_is_not_multiplied_by_nothing():
-    layer = layers.ConvGlimpse((4, 3, 2), 6)
+@pytest.mark.parametrize(
+    "layer",
+    [layers.ConvGlimpse((4, 3, 2), 6), layers.MlpGlimpse(7, 5, 6, product=True)],
+)
+def test_what_is_seen_in_the_very_centre_is_not_multiplied_by_nothing(layer):
     glimpses = np.random.default_rng(0).random((3, 1, 8, 8, 1), "float32")
     with tf.GradientTape() as tape:
         features = layer(glimpses, np.zeros((3, 2), "float32"))

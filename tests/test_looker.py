@@ -10,12 +10,20 @@ from ram_tf import layers, models, policies, random
 from ram_tf.errors import InputError
 from ram_tf.families import FAMILIES
 from tests.comparisons import assert_close
-from tests.contracts import small_fine_grained, small_pham, small_ram
+from tests.contracts import (
+    small_dram,
+    small_fine_grained,
+    small_mram,
+    small_pham,
+    small_ram,
+)
 
 IMAGES = np.random.default_rng(0).random((3, 16, 16, 3), "float32")
 MAKERS = {
     "active_ram": lambda: small_ram(models.ActiveRAM),
+    "dram": small_dram,
     "fine_grained": small_fine_grained,
+    "mram": small_mram,
     "pham": small_pham,
     "ram": small_ram,
 }
@@ -30,11 +38,19 @@ OF_CELLS = (
 # What each family can look by; every other policy must be refused.
 OWN = {
     "active_ram": (*CONTROLS, policies.GaussianPolicy()),
+    "dram": (*CONTROLS, policies.GaussianPolicy(), policies.OpeningPolicy()),
     "fine_grained": (*CONTROLS, policies.ContextPolicy()),
+    "mram": (*CONTROLS, policies.GaussianPolicy()),
     "pham": (*CONTROLS, *OF_CELLS),
     "ram": (*CONTROLS, policies.GaussianPolicy()),
 }
-ALL = (*CONTROLS, *OF_CELLS, policies.GaussianPolicy(), policies.ContextPolicy())
+ALL = (
+    *CONTROLS,
+    *OF_CELLS,
+    policies.GaussianPolicy(),
+    policies.ContextPolicy(),
+    policies.OpeningPolicy(),
+)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,13 @@ from ram_tf.families import FAMILIES
 from ram_tf.training.optimizers import make_optimizer
 from ram_tf.training.trainer import Trainer
 from tests.comparisons import relative_error
-from tests.contracts import small_fine_grained, small_pham, small_ram
+from tests.contracts import (
+    small_dram,
+    small_fine_grained,
+    small_mram,
+    small_pham,
+    small_ram,
+)
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.random((6, 16, 16, 3), "float32")
@@ -21,6 +27,8 @@ MAKERS = {
     "active_ram": lambda: small_ram(models.ActiveRAM),
     "pham": small_pham,
     "fine_grained": small_fine_grained,
+    "dram": small_dram,
+    "mram": small_mram,
 }
 PHASES = [(name, phase) for name in MAKERS for phase in FAMILIES[name].phases]
 # What float16's begins with is halved a dozen times before a gradient is finite.

@@ -19,7 +19,9 @@ from tests.untrained import KINDS, tiny_backbone, write_run
 
 CLASSES = {
     "active_ram": "ActiveRAM",
+    "dram": "DRAM",
     "fine_grained": "FineGrained",
+    "mram": "MRAM",
     "pham": "PHAM",
     "ram": "RAM",
 }

@@ -220,7 +220,7 @@ def test_controls_look_where_their_names_say():
         {"first_location": (0, 0)},
     ],
 )
-@pytest.mark.parametrize("family", ["ram", "active_ram"])
+@pytest.mark.parametrize("family", ["ram", "active_ram", "mram"])
 def test_the_random_control_begins_where_the_trained_policy_does(family, options):
     (phase,) = FAMILIES[family].phases
     network, images = make_network(), some_images(batch=200)

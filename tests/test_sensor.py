@@ -5,7 +5,7 @@ import pytest
 
 from ram_tf import layers, models
 from tests.comparisons import assert_close
-from tests.contracts import small_fine_grained, small_pham
+from tests.contracts import small_dram, small_fine_grained, small_pham
 
 RNG = np.random.default_rng(0)
 
@@ -24,6 +24,7 @@ NETWORKS = {
     "bicubic": lambda: ram(num_scales=3, reduction="bicubic"),
     "active": lambda: models.ActiveRAM(4, retina=layers.Retina(4, 2)),
     "pham": small_pham,
+    "dram": small_dram,
     "fine_grained": lambda: small_fine_grained(start_size=1),
 }
 
@@ -31,6 +32,14 @@ NETWORKS = {
 def keys(d):
     near = 1.5 * d**3 - 2.5 * d**2 + 1
     return np.where(d < 1, near, (-0.5 * d**3 + 2.5 * d**2 - 4 * d + 2) * (d < 2))
+
+
+def means(length, size):
+    """The share of each pixel of an axis in each of `size` values, which are means."""
+    i, j = np.arange(size)[:, None], np.arange(length)
+    first, last = i * length / size, (i + 1) * length / size
+    weights = np.clip(np.minimum(last, j + 1) - np.maximum(first, j), 0, None)
+    return weights / weights.sum(axis=1, keepdims=True)
 
 
 def brought_to(patch, size, how):
@@ -45,8 +54,7 @@ def brought_to(patch, size, how):
         weights = keys(distance)
     else:
         assert "mean of the patch from i * s / size to (i + 1) * s / size" in sentence
-        first, last = i * s / size, (i + 1) * s / size
-        weights = np.clip(np.minimum(last, j + 1) - np.maximum(first, j), 0, None)
+        weights = means(s, size)
     weights /= weights.sum(axis=1, keepdims=True)
     return np.einsum("ih,jw,hwc->ijc", weights, weights, patch)
 
@@ -90,11 +98,12 @@ def test_a_sensor_is_built_from_words_and_numbers_alone(name):
     for image, location, expected in zip(images, locations, ours):
         assert_close(sense(told, image, location), expected)
     if network.overview_shape is not None:
-        assert "`overview`" in told["how"][-1]
+        assert "the mean of the image from i * n / overview_size" in told["how"][-1]
+        size = told["overview_size"]
+        rows, columns = (means(length, size) for length in shape[:2])
         overview = np.asarray(network.overview(images))
         for image, expected in zip(images, overview):
-            made = brought_to(image, told["size"], told["how"])
-            assert_close(made, expected)
+            assert_close(np.einsum("ih,jw,hwc->ijc", rows, columns, image), expected)
 
 
 @pytest.mark.parametrize("padding", ["uniform", "normal"])

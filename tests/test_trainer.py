@@ -16,7 +16,13 @@ from ram_tf.training.checkpointing import Checkpointing, find_checkpoint
 from ram_tf.training.loop import Loop, NonFiniteLoss
 from ram_tf.training.trainer import Trainer, clip_global_norm, mean_over_global_batch
 from tests.comparisons import assert_close
-from tests.contracts import small_fine_grained, small_pham, small_ram
+from tests.contracts import (
+    small_dram,
+    small_fine_grained,
+    small_mram,
+    small_pham,
+    small_ram,
+)
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.random((12, 10, 9, 1), "float32")
@@ -206,7 +212,9 @@ def test_a_frozen_part_does_not_move_by_a_bit(frozen):
 
 NETWORKS = {
     "active_ram": lambda: small_ram(models.ActiveRAM),
+    "dram": small_dram,
     "fine_grained": small_fine_grained,
+    "mram": small_mram,
     "pham": lambda: small_pham(num_flows=0),
     "ram": small_ram,
 }

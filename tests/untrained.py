@@ -38,6 +38,19 @@ def _active(config):
     config.phases.train.weights.update(dict.fromkeys(terms, 1.0))
 
 
+def _two_layers(config):
+    model = config.model
+    model.glimpse_network.glimpse_units = model.glimpse_network.location_units = 8
+    model.glimpse_network.units = 16
+    model.lower.units, model.upper.units = 12, 10
+
+
+def _dram(config):
+    _two_layers(config)
+    config.model.context.filters = (3, 4)
+    config.model.overview_size = 8
+
+
 def _pham(config):
     sizes = {"feature_units": 4, "latent_units": 3, "hidden_units": 6, "num_flows": 0}
     config.model.update(sizes)
@@ -54,7 +67,9 @@ def _fine_grained(config):
 # Kind of run -> its config's file, what makes it small, the shape of its images.
 KINDS = {
     "active_ram": ("ram_digits", _active, (20, 24, 1)),
+    "dram": ("dram_digits", _dram, (20, 24, 1)),
     "fine_grained": ("photos_small", _fine_grained, (40, 40, 3)),
+    "mram": ("mram_mnist", _two_layers, (20, 24, 1)),
     "noisy": ("ram_digits", _noisy, (20, 24, 1)),
     "open_set": ("omniglot", _ram, (20, 24, 1)),
     "pham": ("pham_digits", _pham, (6, 8, 1)),

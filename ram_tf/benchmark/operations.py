@@ -53,7 +53,11 @@ def forward_flops(
         once = looks(1) + (num_glimpses - 1) * (looks(2) - looks(1))
     if samples == 1:
         return once
-    prepared = _flops(network, network.prepare, image_shape)
+    prepared = _flops(
+        network,
+        lambda images: network.begin(network.prepare(images), num_glimpses),
+        image_shape,
+    )
     return samples * once - (samples - 1) * prepared
 
 

@@ -6,6 +6,7 @@ Imports neither TensorFlow nor anything that does, so that flags are parsed firs
 import contextlib
 import dataclasses
 import functools
+import io
 import itertools
 import operator
 import os
@@ -130,6 +131,7 @@ def run(command):
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     app.define_help_flags()
+    print_any_name(sys.stdout)
     try:
         check_system()
         check_backend()
@@ -155,6 +157,12 @@ def run(command):
     except KeyboardInterrupt:
         status = 130
     sys.exit(status or 0)
+
+
+def print_any_name(stream):
+    """Lets a text stream print names of files that are no text, as their own bytes."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="surrogateescape")
 
 
 def define(command):

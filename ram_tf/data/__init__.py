@@ -14,6 +14,7 @@ from ram_tf.data.transforms import (
     Translate,
 )
 from ram_tf.data.walk import Found, find_images
+from ram_tf.data.xor import xor
 
 __all__ = [
     "SOURCES",
@@ -33,4 +34,5 @@ __all__ = [
     "load",
     "read_image",
     "synthetic",
+    "xor",
 ]

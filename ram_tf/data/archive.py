@@ -2,6 +2,8 @@
 
 import bisect
 import lzma
+import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -17,6 +19,7 @@ BROKEN = (
 # A link may lead to a folder with a link in it, and so on.
 _LINKS_DEEP = 8
 _UTF8, _ENCRYPTED = 0x800, 0x1
+_UNICODE_PATH = 0x7075
 
 
 class Members(NamedTuple):
@@ -158,7 +161,7 @@ def _follow(links, files, folders):
 
 
 def _list_zip(archive, path):
-    files, folders, twice, guessed = {}, set(), [], []
+    files, folders, links, twice, guessed = {}, set(), {}, [], []
     for info in archive.infolist():
         name, known = _zip_name(info)
         parts = _parts(name)
@@ -175,12 +178,23 @@ def _list_zip(archive, path):
         if files.pop(parts, None) is not None:
             twice.append(parts)
         files[parts] = info
+        links.pop(parts, None)
+        if stat.S_ISLNK(info.external_attr >> 16):
+            target = archive.read(info).decode("utf-8", "surrogateescape")
+            links[parts] = _target(parts, target)
+    for parts in links:
+        target = parts
+        for _ in range(_LINKS_DEEP):
+            target = links.get(target, target)
+        files[parts] = files.get(target, files[parts])
+    folders |= {parts[:depth] for parts in files for depth in range(1, len(parts))}
+    _follow(links, files, folders)
     notes = _note_twice(path, twice)
     if guessed:
         notes.append(
-            f"{len(guessed)} names in {path.name} are of an encoding that it does not "
-            f"say, and were read as code page 437, as '{guessed[0]}': unpack it where "
-            "it was made if class names look wrong"
+            f"{path.name} does not say the encoding of {len(guessed)} names, which "
+            f"were read as code page 437, as '{guessed[0]}': unpack it where it was "
+            "made if class names look wrong"
         )
     return Members(_Zip(archive), list(files.items()), folders - {()}, notes)
 
@@ -192,10 +206,22 @@ def _zip_name(info):
     if not info.flag_bits & _UTF8 and not name.isascii():
         # Read as code page 437; many tools write UTF-8 and do not say so.
         try:
-            name = name.encode("cp437").decode()
+            name = (_unicode_name(info) or name.encode("cp437")).decode()
         except UnicodeError:
             known = False
     return name.partition("\0")[0], known
+
+
+def _unicode_name(info):
+    """The name in UTF-8 that some tools put beside the other, or `None`."""
+    extra = info.extra
+    while len(extra) >= 4:
+        kind, length = struct.unpack_from("<HH", extra)
+        # A version and a checksum of the other name stand before it.
+        if kind == _UNICODE_PATH and length > 5:
+            return extra[9 : 4 + length].replace(b"\\", b"/")
+        extra = extra[4 + length :]
+    return None
 
 
 def _note_twice(path, twice):
@@ -203,8 +229,8 @@ def _note_twice(path, twice):
         return []
     name = "/".join(twice[0])
     return [
-        f"{len(twice)} members of {path.name} are there twice, as '{name}': the last "
-        "one counts"
+        f"{path.name} holds several members of one name, {len(twice)} too many, as "
+        f"'{name}': the last one counts"
     ]
 
 

@@ -3,7 +3,6 @@
 The folder may be removed at any time; what was in it is made again.
 """
 
-import contextlib
 import hashlib
 import os
 import pathlib
@@ -43,10 +42,11 @@ def state_of_files(datapath, files):
     in_folder, seen = datapath.is_dir(), hashlib.sha256()
     whole = None if in_folder else datapath.stat()
     for parts in sorted(file.parts for file in files):
-        name = "/".join(parts).encode("utf-8", "surrogateescape")
-        seen.update(b"%d %b" % (len(name), name))
-        # Whoever reads a file that is not there says so.
-        with contextlib.suppress(OSError):
+        try:
             stat = datapath.joinpath(*parts).stat() if in_folder else whole
-            seen.update(b"%d %d " % (stat.st_size, stat.st_mtime_ns))
+            state = stat.st_size, stat.st_mtime_ns
+        except OSError:  # A link that leads nowhere: whoever reads it says so.
+            state = 0, 0
+        name = "/".join(parts).encode("utf-8", "surrogateescape")
+        seen.update(b"%d %d %d %b" % (*state, len(name), name))
     return seen.hexdigest()

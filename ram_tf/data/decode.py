@@ -46,10 +46,15 @@ def decode_image(content, name, size, channels, value_range=None, notes=None):
     """
     from PIL import Image
 
-    say = Said(notes, name)
+    load = functools.partial(
+        _load,
+        size=size,
+        channels=channels,
+        value_range=levels.check_range(value_range),
+    )
     with _quiet:
         try:
-            pixels = _decode(content, channels, levels.check_range(value_range), say)
+            pixels, said = _decode(content, load)
         except Image.DecompressionBombError as error:
             numbers = re.findall(r"\d+", str(error))
             raise _refusal(
@@ -68,7 +73,9 @@ def decode_image(content, name, size, channels, value_range=None, notes=None):
         # Pillow's decoders raise nearly anything on broken files; the cause is kept.
         except Exception as error:
             raise _refusal(name, _reason(content, error)) from error
-    return _fit(pixels, size, channels)
+    if notes is not None:
+        said.tell(notes, name)
+    return pixels
 
 
 def read_image(path, image_shape, value_range=None, notes=None, name=None):
@@ -100,26 +107,26 @@ def read_image(path, image_shape, value_range=None, notes=None, name=None):
 
 
 class Said:
-    """What is noticed about one file, for its `Notes`.
+    """What is noticed about one file, told once it is decoded."""
 
-    Args:
-        notes: A `Notes`, or `None`: nobody asks.
-        name: String, the file.
-    """
-
-    def __init__(self, notes, name):
-        self.notes = notes
-        self.name = name
+    def __init__(self):
+        self._kinds = []
+        self._values = []
 
     def add(self, kind):
         """See `Notes.add`."""
-        if self.notes is not None:
-            self.notes.add(kind, self.name)
+        self._kinds.append(kind)
 
     def observe(self, largest, full_scale):
         """See `Notes.observe`."""
-        if self.notes is not None:
-            self.notes.observe(largest, full_scale, self.name)
+        self._values.append((largest, full_scale))
+
+    def tell(self, notes, name):
+        """Adds it to `Notes` under the name of the file."""
+        for kind in dict.fromkeys(self._kinds):
+            notes.add(kind, name)
+        for value in self._values:
+            notes.observe(*value, name)
 
 
 class _Quiet:
@@ -155,27 +162,26 @@ class _Quiet:
 _quiet = _Quiet()
 
 
-def _decode(content, channels, value_range, say):
-    """Decodes a file, without its metadata where they are what stops Pillow."""
+def _decode(content, load):
+    """Loads a file, without its metadata where they are what stops Pillow."""
     from PIL import Image
 
     _prepare()
     try:
-        return _load(content, channels, value_range, say)
+        return load(content)
     except (Image.DecompressionBombError, levels.Refused, InputError, MemoryError):
         raise
     except Exception:
         bare = formats.without_metadata(content)
         if bare is None:
             raise
-        try:
-            pixels = _load(bare, channels, value_range, say)
-        except Exception:
-            pixels = None
-        if pixels is None:
+        found = None
+        with contextlib.suppress(Exception):
+            found = load(bare)
+        if found is None:  # Its pixels are broken too: the first reason counts.
             raise
-        say.add("metadata that cannot be read left out")
-        return pixels
+        found[1].add("metadata that cannot be read left out")
+        return found
 
 
 def _prepare():
@@ -199,10 +205,11 @@ def _add_heif():
         pillow_heif.register_heif_opener()
 
 
-def _load(content, channels, value_range, say):
-    """Returns a Pillow image of 8-bit colour or grey, turned as its metadata say."""
+def _load(content, size, channels, value_range):
+    """Returns pixels, turned as the file's metadata say, and what was `Said`."""
     from PIL import Image
 
+    say = Said()
     with Image.open(io.BytesIO(content)) as image:
         num_pixels = image.width * image.height
         limit = Image.MAX_IMAGE_PIXELS
@@ -220,8 +227,9 @@ def _load(content, channels, value_range, say):
             pixels = _to_mode(image, content, channels, value_range, say)
             if orientation in _TURNS:
                 pixels = pixels.transpose(_TURNS[orientation])
+            pixels = _fit(pixels, size, channels)
         _say_what_is_left_out(image, say)
-    return pixels
+    return pixels, say
 
 
 def _to_mode(image, content, channels, value_range, say):
@@ -267,8 +275,6 @@ def _orientation(image, say):
 
 def _say_what_is_left_out(image, say):
     """Notes the bands and pages of a file that are not in its pixels."""
-    if say.notes is None:
-        return
     if image.format == "TIFF":
         kept = 3 if image.mode == "RGBX" else len(image.getbands())
         if image.tag_v2.get(formats.BANDS, 1) > kept:
@@ -285,7 +291,8 @@ def _reason(content, error):
     known = formats.format_of(content)
     if known is None:
         what = formats.describe(bytes(content))
-        return f"{what}. Remove it, or save it as PNG or JPEG"
+        again = "save it as PNG or JPEG" if any(content[:512]) else "copy it again"
+        return f"{what}. Remove it, or {again}"
     cause = f"{type(error).__name__}: {' '.join(str(error).split())}"
     if "not available" in str(error):
         return f"this Pillow was built without what reads {known} ({cause})"

@@ -1,7 +1,7 @@
 """Any folder of class folders, or an archive of one, as a data set."""
 
 import contextlib
-import functools
+import os
 import pathlib
 from typing import NamedTuple
 
@@ -115,26 +115,20 @@ def folder(
     datapath = pathlib.Path(datapath)
     with contextlib.ExitStack() as stack:
         found, listing = _find(datapath, stack, measured)
-        if num_folds is not None and layout.TEST in found.groups:
+        has_test = layout.TEST in found.groups
+        if measured is None and num_folds is not None and has_test:
             raise InputError(
                 f"'{datapath}' has a test split of its own, which folds would leave "
                 "out: give a folder of class folders, or leave `data.num_folds` out."
             )
-        divide = functools.partial(
-            layout.divide,
-            found,
-            test_fraction=test_fraction,
-            num_folds=num_folds,
-            fold=fold,
-            split_seed=split_seed,
-            fraction=validation_fraction,
-            seed=seed,
+        shares = layout.Shares(
+            test_fraction, validation_fraction, split_seed, seed, num_folds, fold
         )
         fingerprint = _fingerprint(found)
         groups = (
-            divide()
+            layout.divide(found, shares)
             if measured is None
-            else _choose(datapath, found, measured, fingerprint, divide)
+            else _choose(datapath, found, measured, fingerprint, shares)
         )
         every, decoding = [each.file for each in found.everything()], Notes()
         images, digests = decode_all(
@@ -166,7 +160,7 @@ def folder(
             split: Photographs(of_split, square, split == "train", smallest_square)
             for split, of_split in images.items()
         }
-    numbers = {name: label for label, name in enumerate(class_names)}
+    numbers = {layout.same_name(name): k for k, name in enumerate(class_names)}
     splits = {
         split: Split(
             images[split],
@@ -176,6 +170,11 @@ def folder(
         for split, placed in groups.items()
     }
     (chosen,) = groups if measured else (None,)
+    if measured and measured.split is None and chosen == WHOLE:
+        notes.append(
+            "it has no test split, so all of it is measured; --split=test takes the "
+            "pictures that a run on it would test on"
+        )
     return Dataset(
         name="folder",
         class_names=tuple(class_names),
@@ -201,7 +200,7 @@ def _find(datapath, stack, measured):
     return found, listing
 
 
-def _choose(datapath, found, measured, fingerprint, divide):
+def _choose(datapath, found, measured, fingerprint, shares):
     """Returns {split: pictures} of the one split that a model is measured on."""
     split, given = measured.split, found.groups
     if split is None:
@@ -212,21 +211,26 @@ def _choose(datapath, found, measured, fingerprint, divide):
     elif split in given:
         chosen = given[split]
     elif {layout.TRAIN, WHOLE} & set(given):
-        chosen = divide()[split]
+        chosen = layout.divide(found, shares)[split]
     else:
         raise InputError(
             f"'{datapath}' has no {split} split, and none to draw it from: it holds "
             f"{', '.join(given)}."
         )
     names = {placed.class_name for placed in chosen}
-    unknown = sorted(names - set(measured.class_names))
+    unknown = sorted(names - set(map(layout.same_name, measured.class_names)))
     if unknown:
         raise InputError(
             f"'{datapath}' has pictures of classes that the model does not know: "
-            f"{', '.join(unknown)}. It knows {', '.join(measured.class_names)}: rename "
+            f"{_shorten(unknown)}. It knows {_shorten(measured.class_names)}: rename "
             "the folders, or leave others out."
         )
     return {split: chosen}
+
+
+def _shorten(names, most=20):
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _describe_shared(groups, digests):
@@ -243,9 +247,10 @@ def _describe_shared(groups, digests):
         for found in shared[:_SHOWN]
     )
     more = "; ..." if len(shared) > _SHOWN else ""
+    what = "1 picture is" if len(shared) == 1 else f"{len(shared)} pictures are"
     return (
-        f"warning: {len(shared)} pictures are in several splits with the same "
-        f"content ({shown}{more}): what is tested was trained on"
+        f"warning: {what} in several splits with the same content ({shown}{more}): "
+        "what is tested is not new to the model"
     )
 
 
@@ -276,7 +281,9 @@ def _check_shares(**shares):
 def _fingerprint(found):
     """Of the rule of splits, and of the pictures' paths in the data set and sizes."""
     listed = [
-        f"{split}/{placed.path} {placed.file.size()}".encode("utf-8", "surrogateescape")
+        os.fsencode(
+            f"{split + '/' if found.divided else ''}{placed.path} {placed.file.size()}"
+        )
         for split, group in found.groups.items()
         for placed in group
     ]

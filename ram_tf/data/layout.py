@@ -12,6 +12,7 @@ TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLITS = (TRAIN, VALIDATION, TEST)
 # Said in the fingerprint of data: by another rule, other pictures are for testing.
 RULE = "splits by path"
+_SHOWN = 10
 _WORDS = {
     **dict.fromkeys(("train", "training", "trn", "trainval"), TRAIN),
     **dict.fromkeys(("val", "valid", "validation"), VALIDATION),
@@ -30,6 +31,11 @@ _GLUED = re.compile(
 )
 
 
+def same_name(name):
+    """Returns a folder's name in one spelling, where systems differ in accents."""
+    return unicodedata.normalize("NFC", name)
+
+
 class Placed(NamedTuple):
     """A picture with its place in the data set.
 
@@ -42,6 +48,26 @@ class Placed(NamedTuple):
     file: Any
     class_name: str
     path: str
+
+
+class Shares(NamedTuple):
+    """How pictures are shared out where their folder does not say.
+
+    Attributes:
+        test_fraction: Float in (0, 1).
+        validation_fraction: Float in (0, 1), of what is not for testing.
+        split_seed: Integer, of the test split or the parts.
+        seed: Integer, of the validation split.
+        num_folds: Integer or `None`: parts, one of which is the test split.
+        fold: Integer, which one.
+    """
+
+    test_fraction: float
+    validation_fraction: float
+    split_seed: int = 0
+    seed: int = 0
+    num_folds: int | None = None
+    fold: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +112,7 @@ def arrange(datapath, pictures, folders=(), known=None):
     Raises:
         InputError: If there are too few classes, or what looks like splits is none.
     """
-    known = None if known is None else {_same(name) for name in known}
+    known = None if known is None else {same_name(name) for name in known}
     depth, loose = 0, []
     while True:
         here, below = _level(pictures, depth)
@@ -125,13 +151,8 @@ def arrange(datapath, pictures, folders=(), known=None):
     return layout
 
 
-def _same(name):
-    """A name in the one of its spellings, where systems differ in accents."""
-    return unicodedata.normalize("NFC", name)
-
-
 def _same_parts(parts):
-    return tuple(map(_same, parts))
+    return tuple(map(same_name, parts))
 
 
 def _level(pictures, depth):
@@ -141,7 +162,7 @@ def _level(pictures, depth):
         if len(file.parts) == depth + 1:
             here.append(file)
         else:
-            below.setdefault(_same(file.parts[depth]), []).append(file)
+            below.setdefault(same_name(file.parts[depth]), []).append(file)
     return here, below
 
 
@@ -283,7 +304,7 @@ def _check_training(datapath, layout, folders):
     untrained = [name for name in layout.class_names if name not in names]
     if untrained:
         raise InputError(
-            f"'{datapath}' has no training images of {', '.join(untrained)}. Every "
+            f"'{datapath}' has no training images of {_first(untrained)}. Every "
             f"class needs a folder in {layout.folders.get(TRAIN)}/."
         )
 
@@ -313,12 +334,17 @@ def _check_no_empty(datapath, trained, folders):
 
 
 def _list(names):
-    return " and ".join(f"'{name}'" for name in sorted(names))
+    names = sorted(names)
+    shown = " and ".join(f"'{name}'" for name in names[:_SHOWN])
+    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
-def _in_brackets(names, most=10):
-    shown = ", ".join(names[:most]) + (", ..." if len(names) > most else "")
-    return f" ({shown})" if names else ""
+def _first(names):
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+
+
+def _in_brackets(names):
+    return f" ({_first(names)})" if names else ""
 
 
 def describe(layout, splits):
@@ -338,7 +364,7 @@ def describe(layout, splits):
     return f"{count} {word}{_in_brackets(layout.class_names)}; pictures: {sizes}"
 
 
-def divide(layout, *, test_fraction, num_folds, fold, split_seed, fraction, seed):
+def divide(layout, shares):
     """Makes train, validation and test of what a folder holds.
 
     Where the folder does not say, a hash of its path decides about each picture, so
@@ -347,41 +373,39 @@ def divide(layout, *, test_fraction, num_folds, fold, split_seed, fraction, seed
 
     Args:
         layout: A `Layout` to train on.
-        test_fraction: Float in (0, 1).
-        num_folds: Integer or `None`, parts of which one is the test split.
-        fold: Integer, which one.
-        split_seed: Integer, of the test split or the parts.
-        fraction: Float in (0, 1), that validates.
-        seed: Integer, of the validation split.
+        shares: `Shares`.
 
     Returns:
         Dictionary split -> list of `Placed`, in an order by hash.
     """
     given = layout.groups
     train = given.get(TRAIN, given.get("all"))
-    paths = {placed.path for placed in layout.everything()}
-    of_test = {path: draw(path, split_seed, TEST) for path in paths}
+    of_test = {
+        placed.path: draw(placed.path, shares.split_seed, TEST)
+        for placed in layout.everything()
+    }
     of_validation = {
-        placed.path: draw(placed.path, seed, VALIDATION) for placed in train
+        placed.path: draw(placed.path, shares.seed, VALIDATION) for placed in train
     }
 
-    def choose(path):
-        value = of_test[path]
-        part = (
-            value < test_fraction
-            if num_folds is None
-            else (int(value * num_folds) == fold)
-        )
-        if TEST not in given and part:
-            return TEST
-        if VALIDATION not in given and of_validation[path] < fraction:
-            return VALIDATION
-        return TRAIN
+    def is_tested(path):
+        if shares.num_folds is None:
+            return of_test[path] < shares.test_fraction
+        return int(of_test[path] * shares.num_folds) == shares.fold
 
-    chosen = {placed.path: choose(placed.path) for placed in train}
+    chosen = {}
+    for path in of_validation:
+        if TEST not in given and is_tested(path):
+            chosen[path] = TEST
+        elif VALIDATION not in given and of_validation[path] < (
+            shares.validation_fraction
+        ):
+            chosen[path] = VALIDATION
+        else:
+            chosen[path] = TRAIN
     _keep_training(train, chosen, of_test)
-    if TEST not in given and num_folds is not None:
-        _check_fold(train, chosen, fold, num_folds)
+    if TEST not in given and shares.num_folds is not None:
+        _check_fold(train, chosen, shares)
     for split, hashes in ((TEST, of_test), (VALIDATION, of_validation)):
         if split not in given:
             _keep_one(train, chosen, split, hashes)
@@ -402,7 +426,8 @@ def draw(path, seed, purpose):
         purpose: String: for another one, another number.
     """
     text = f"{purpose}\0{seed}\0{path}".encode("utf-8", "surrogateescape")
-    return int.from_bytes(hashlib.blake2b(text, digest_size=6).digest()) / 2**48
+    digest = hashlib.blake2b(text, digest_size=6).digest()
+    return int.from_bytes(digest, "big") / 2**48
 
 
 def _keep_training(train, chosen, hashes):
@@ -431,15 +456,15 @@ def _keep_one(train, chosen, split, hashes):
     chosen[min(spare, key=lambda path: (hashes[path], path))] = split
 
 
-def _check_fold(train, chosen, fold, num_folds):
+def _check_fold(train, chosen, shares):
     by_class = _by_class(train)
     name = min(by_class, key=lambda name: len(by_class[name]))
     count = len(by_class[name])
-    if count < num_folds or TEST not in chosen.values():
+    if count < shares.num_folds or TEST not in chosen.values():
         raise InputError(
             f"The images, {count} of class '{name}', cannot be divided into "
-            f"{num_folds} parts: part {fold} has too few. Lower `data.num_folds`, or "
-            "add images."
+            f"{shares.num_folds} parts: part {shares.fold} has too few. Lower "
+            "`data.num_folds`, or add images."
         )
 
 

@@ -55,8 +55,9 @@ def recognise(name, open_file):
         if reason == _HEIF:
             add_heif()
         return None if _opens(ending, start, open_file) else reason
-    except OSError:
-        return "cannot be opened"
+    # Archives raise nearly anything on what is damaged.
+    except Exception:
+        return "cannot be read"
 
 
 def ending_of(name):

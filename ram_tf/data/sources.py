@@ -22,6 +22,7 @@ from ram_tf.data.transforms import (
     example_uniforms,
     size_pair,
 )
+from ram_tf.data.xor import xor
 from ram_tf.errors import InputError
 from ram_tf.files import expand_path
 
@@ -435,4 +436,5 @@ SOURCES = {
     "tinyimagenet": functools.partial(
         colour_images, "tinyimagenet", "tinyimagenet", "train", "val"
     ),
+    "xor": xor,
 }

@@ -19,6 +19,11 @@ _OF_STUDIES = ("comparison.csv", "cross_validation.json", "trials.csv")
 # Keys of the config of a run.
 _OF_A_CONFIG = {"family", "data", "train"}
 _SHOWN = 3
+_ONE_OF = {
+    "folders of runs": "folder of runs",
+    "no files": "no file",
+    "pictures beside the class folders": "picture beside the class folders",
+}
 
 
 class Found(NamedTuple):
@@ -107,6 +112,8 @@ def _describe_kind(item):
     if not kind.startswith("."):
         shown = ", ".join(map(printable, names)) + (", ..." * (count > len(names)))
         reason = f"{shown}: {reason}" if reason else shown
+    if count == 1:
+        kind = _ONE_OF.get(kind, kind)
     return f"{count} {kind}" + (f" ({reason})" if reason else "")
 
 

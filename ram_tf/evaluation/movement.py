@@ -11,7 +11,7 @@ FAINTEST = 0.05
 # A location with a coordinate of that size or more lies on the image's edge.
 EDGE = 0.95
 # Shares of the glimpses after the first above which a policy is warned of.
-TOLERATED = {"blank": 0.2, "seen_before": 0.4, "on_edge": 0.4}
+TOLERATED = {"blank": 0.2, "seen_before": 0.6, "on_edge": 0.4}
 _IN_WORDS = {
     "blank": "show nothing",
     "seen_before": "return to a place seen before",

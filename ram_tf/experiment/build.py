@@ -62,10 +62,9 @@ def _describe_failure(config, error):
         found = re.search(pattern, error)
         if found is not None:
             owner, key = found[1].partition(".")[0], found[2]
-            where = f"model.{key}" if key in config.model else f"a key {key!r} in model"
             return (
-                f"{where} does not apply: {owner} of the family {config.family} takes "
-                "no such option. Remove it."
+                f"the config's model has a key {key!r} that does not apply: {owner} of "
+                f"the family {config.family} takes no such option. Remove it."
             )
     return f"the config's model cannot be built: {error}"
 

@@ -134,8 +134,13 @@ def configured(phase, config):
     phase = dataclasses.replace(phase, weights={**phase.weights, **weights})
     if not each:
         return phase
+    told = {"early": True} if phase.optional else {}
     return dataclasses.replace(
-        phase, weights={**phase.weights, **optional}, reading=phase.reading_each
+        phase,
+        weights={**phase.weights, **optional},
+        reading=phase.reading_each,
+        objective=functools.partial(phase.objective, **told),
+        validation_objective=functools.partial(phase.validation_objective, **told),
     )
 
 

@@ -91,8 +91,8 @@ def check_start(config):
             known += ", imagenet or a Keras .weights.h5 file"
         raise InputError(
             f"pretrain_checkpoint {given!r} names weights of another program: expected "
-            f"{known}. Of RAM's published weights the command import-checkpoint "
-            "makes the folder of a run."
+            f"{known}. ram-tf import-checkpoint, which is "
+            "tools/import_torch_checkpoint.py, makes a run of RAM's published weights."
         )
 
 

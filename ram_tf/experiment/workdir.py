@@ -48,7 +48,7 @@ def read_run(folder):
     config = past_configs.complete(read_json(path), path, warn)
     past_configs.check_complete(config, path)
     dataset = read_dataset(folder)
-    if "datapath_from" in dataset:
+    if config.data.datapath and "datapath_from" in dataset:
         given = pathlib.Path(dataset["datapath_from"], config.data.datapath)
         here = pathlib.Path(config.data.datapath).exists()
         if given.exists() or not here:

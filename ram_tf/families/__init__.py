@@ -1,6 +1,6 @@
 """The published families: a model, its phases, and the policy to show."""
 
-from ram_tf.families import active_ram, fine_grained, pham, ram
+from ram_tf.families import active_ram, dram, fine_grained, mram, pham, ram
 from ram_tf.families.family import Family
 from ram_tf.families.known import FAMILIES, find_family
 from ram_tf.families.phase import Phase
@@ -10,8 +10,10 @@ __all__ = [
     "Family",
     "Phase",
     "active_ram",
+    "dram",
     "find_family",
     "fine_grained",
+    "mram",
     "pham",
     "ram",
 ]

@@ -1,11 +1,13 @@
 """The published families, in plain sight."""
 
 from ram_tf.errors import InputError
-from ram_tf.families import active_ram, fine_grained, pham, ram
+from ram_tf.families import active_ram, dram, fine_grained, mram, pham, ram
 
 FAMILIES = {
     "active_ram": active_ram.FAMILY,
+    "dram": dram.FAMILY,
     "fine_grained": fine_grained.FAMILY,
+    "mram": mram.FAMILY,
     "pham": pham.FAMILY,
     "ram": ram.FAMILY,
 }

@@ -24,7 +24,8 @@ class Phase:
         after_each: Those of `returns` that reward each glimpse, and so need to know
             what is believed after it.
         optional: Terms that have a weight where the config gives them one, and that
-            need to know what is believed after each glimpse too.
+            need to know what is believed after each glimpse too. The objective returns
+            them if it is told `early=True`.
         frozen: Attributes of the network that do not train.
         decided: Attributes of the network that learn from decisions alone, and from
             how many: with fewer, as with one glimpse or with a control as the policy,

@@ -2,6 +2,7 @@
 
 from ram_tf.layers.attention_emission import AttentionEmission
 from ram_tf.layers.backbone import Backbone
+from ram_tf.layers.context_network import ContextNetwork
 from ram_tf.layers.conv_glimpse import ConvGlimpse
 from ram_tf.layers.error_head import ErrorHead
 from ram_tf.layers.feature_decoder import FeatureDecoder
@@ -23,6 +24,7 @@ from ram_tf.layers.value_baseline import ValueBaseline
 __all__ = [
     "AttentionEmission",
     "Backbone",
+    "ContextNetwork",
     "ConvGlimpse",
     "ErrorHead",
     "FeatureDecoder",

@@ -3,6 +3,7 @@
 from ram_tf.models.active_ram import ActiveRAM
 from ram_tf.models.attention_model import AttentionModel
 from ram_tf.models.capabilities import check_capabilities
+from ram_tf.models.dram import DRAM, MRAM
 from ram_tf.models.dynamic import DynamicLooker
 from ram_tf.models.fine_grained import FineGrained, ResolutionClassifier
 from ram_tf.models.looker import Looker
@@ -13,6 +14,8 @@ from ram_tf.models.rollout import rollout
 from ram_tf.models.stop_rules import LittlePromise, LittleToGain, Settled, StopRule
 
 __all__ = [
+    "DRAM",
+    "MRAM",
     "PHAM",
     "RAM",
     "ActiveRAM",

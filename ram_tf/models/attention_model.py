@@ -13,6 +13,9 @@ from ram_tf.models.stop_rules import check_number
 from ram_tf.ops import patch_starts
 from ram_tf.pixels import check_pixels
 
+# How a network comes by a rule that has none of its own.
+_LEARNED = " (RAM learns one, promise, where phases.train.returns is gain or log_gain)"
+
 
 class AttentionModel(FromPreset, keras.Model):
     """What a family provides, so that one loop can run them all.
@@ -116,6 +119,20 @@ class AttentionModel(FromPreset, keras.Model):
         """Takes one glimpse's features `(batch, ...)` into the state."""
         raise NotImplementedError
 
+    def decide(self, state, sample, seed=None):
+        """Asks the location head where to look next, in a model that has one.
+
+        Args:
+            state: What `initial_state` or `integrate` returned.
+            sample: Boolean. Draw from its distribution, or take the mean.
+            seed: Int32 tensor `(2,)`, for what is drawn.
+
+        Returns:
+            location: `(batch, 2)`, (x, y), before clipping to the image.
+            log_prob: `(batch,)`, log-density of `location`, in nats.
+        """
+        return self.location(state["hidden"], training=sample, seed=seed)
+
     def read(self, hidden, training=False, seed=None, **options):
         """Reads hidden states `(batch, time, units)`.
 
@@ -143,7 +160,7 @@ class AttentionModel(FromPreset, keras.Model):
         if self.stop_rule is None:
             raise InputError(
                 f"nothing in {type(self).__name__} says when to stop looking: leave "
-                "--stop_epsilon out. RAM learns to with phases.train.returns=gain."
+                f"--stop_epsilon out{_LEARNED}."
             )
         return self.stop_rule(epsilon)
 
@@ -155,7 +172,8 @@ class AttentionModel(FromPreset, keras.Model):
         """
         name, colon, number = str(stop).rpartition(":")
         if colon and (self.stop_rule is None or name != self.stop_rule.name):
-            own = "none" if self.stop_rule is None else repr(self.stop_rule.name)
+            rule = self.stop_rule
+            own = f"none{_LEARNED}" if rule is None else repr(rule.name)
             raise InputError(
                 f"{type(self).__name__} has no stop rule {name!r}: expected {own}."
             )

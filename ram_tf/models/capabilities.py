@@ -15,6 +15,14 @@ class Points(Protocol):
 
 
 @runtime_checkable
+class Opens(Points, Protocol):
+    """A network that decides on its first glimpse too, and values what decides."""
+
+    context: Callable
+    value: Callable
+
+
+@runtime_checkable
 class Emits(Protocol):
     """A network that emits the next place as it takes a glimpse in."""
 

@@ -5,7 +5,7 @@ from ram_tf import layers
 from ram_tf.errors import InputError
 from ram_tf.models.parts import CORES, first_states, make_part, read_steps, run_core
 from ram_tf.models.retina_model import RetinaModel
-from ram_tf.ops import reduce_patches, reduction_matrix
+from ram_tf.ops import reduction_matrix
 
 EMISSIONS = {
     "attention": layers.AttentionEmission,
@@ -239,22 +239,6 @@ class FineGrained(_Looks):
 
     def load_pretrained(self, source):
         self.backbone.load_pretrained(source)
-
-    def overview(self, images):
-        is_bytes = not keras.backend.is_float_dtype(images.dtype)
-        pixels = ops.cast(images, "float32") * (1.0 / 255.0 if is_bytes else 1.0)
-        ratio, rest = divmod(pixels.shape[1], self.size)
-        if ratio and not rest:  # Several times as fast.
-            return ops.average_pool(pixels, ratio, ratio)
-        return reduce_patches(pixels[:, None], self.size)[:, 0]
-
-    def describe_sensor(self):
-        told = super().describe_sensor()
-        whole = (
-            "`overview` is the whole image, s its side, brought to `size` x `size` in "
-            "the same way."
-        )
-        return {**told, "how": [*told["how"], whole]}
 
     def first_context(self, overview, training=False):
         features = self._backbone_features(overview, training)

@@ -49,7 +49,7 @@ def read_steps(network, hidden, before, classify_last=None):
     Args:
         network: A model with a `classifier` and a `baseline`.
         hidden: Tensor `(batch, time, units)`, to classify.
-        before: Tensor `(batch, time, units)`, to value.
+        before: Tensor `(batch, time, other units)`, to value.
         classify_last: Int or `None`. Logits of only so many last steps.
 
     Returns:
@@ -59,7 +59,7 @@ def read_steps(network, hidden, before, classify_last=None):
     classified = hidden[:, -(classify_last or steps) :]
     # Matrices, not stacks of them, which XLA transposes in the backward pass.
     logits = network.classifier(ops.reshape(classified, (-1, units)))
-    baselines = network.baseline(ops.reshape(before, (-1, units)))
+    baselines = network.baseline(ops.reshape(before, (-1, before.shape[-1])))
     return {
         "logits": ops.reshape(logits, (-1, classified.shape[1], logits.shape[-1])),
         "baselines": ops.reshape(baselines, (-1, steps)),

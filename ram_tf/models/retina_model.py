@@ -1,4 +1,8 @@
+import keras
+from keras import ops
+
 from ram_tf.models.attention_model import AttentionModel
+from ram_tf.ops import reduce_images
 
 _PLACE = (
     "`location` is (x, y). A glimpse holds one patch for each side s of `sides`, in "
@@ -24,6 +28,12 @@ _OUTSIDE = {
     "normal": "What lies outside of the image is noise, drawn for each pixel: normal "
     "around `outside` with the standard deviation `noise`.",
 }
+_WHOLE = (
+    "`overview` is the whole image brought to `overview_size` x `overview_size`: value "
+    "i of an axis of n pixels is the mean of the image from i * n / overview_size to "
+    "(i + 1) * n / overview_size; a pixel that is only partly in there weighs as much "
+    "as its part."
+)
 
 
 class RetinaModel(AttentionModel):
@@ -41,6 +51,11 @@ class RetinaModel(AttentionModel):
         sums = self.retina.summarize(context["images"], num_glimpses)
         return {**context, "sums": sums}
 
+    def overview(self, images):
+        is_bytes = not keras.backend.is_float_dtype(images.dtype)
+        pixels = ops.cast(images, "float32") * (1.0 / 255.0 if is_bytes else 1.0)
+        return reduce_images(pixels, self.overview_shape[0])
+
     def sense(self, context, locations, seed=None):
         return self.retina(
             context["images"], locations, seed=seed, sums=context.get("sums")
@@ -50,17 +65,21 @@ class RetinaModel(AttentionModel):
         retina = self.retina
         resized = _RESIZED[retina.reduction]
         noise = {"noise": retina.pixel_stddev} if self.senses_noise else {}
+        shape = self.overview_shape
+        whole = {} if shape is None else {"overview_size": shape[0]}
         return {
             "how": [
                 "Pixels are floats in [0, 1], 0 black.",
                 _PLACE,
                 f"Each patch is brought to `size` x `size`: {resized}.",
                 _OUTSIDE[retina.padding],
+                *([_WHOLE] if whole else []),
             ],
             "sides": list(retina.patch_sides),
             "size": retina.size,
             "outside": retina.pixel_mean,
             **noise,
+            **whole,
         }
 
     def normalize(self, pixels):

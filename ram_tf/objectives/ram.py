@@ -86,7 +86,7 @@ def early_classification(logits, labels):
     return ops.sum(early, axis=1) / max(glimpses - 1, 1)
 
 
-def ram_objective(rollout, labels, returns=is_right, credit=PUBLISHED):
+def ram_objective(rollout, labels, returns=is_right, credit=PUBLISHED, early=False):
     """The hybrid loss of the recurrent attention model, term by term.
 
     Each decision of the rollout counts once: the T - 1 that led to a glimpse, or all T
@@ -98,13 +98,14 @@ def ram_objective(rollout, labels, returns=is_right, credit=PUBLISHED):
         returns: `(logits, labels) -> (batch, 1)`, what all decisions are rewarded with,
             or `(batch, time - 1)`, what each is after the glimpse that it led to.
         credit: A `Credit`: how rewards become each decision's return.
+        early: Boolean. Also return `early_classification`, not published.
 
     Returns:
         Dictionary of `(batch,)` terms: `classification`, cross-entropy in nats after
         the last glimpse; `baseline`, mean squared error over decisions; `reinforce`,
-        the score-function surrogate summed over decisions. Where the rollout has the
-        logits of more than the last glimpse, also `early_classification`, not
-        published, the cross-entropy after those before it, their mean.
+        the score-function surrogate summed over decisions; `early_classification`, if
+        told, cross-entropy after the glimpses before the last, their mean, of a rollout
+        with all logits.
 
     Reference:
         [Mnih et al., 2014](https://arxiv.org/abs/1406.6247), section 3.2.
@@ -121,6 +122,6 @@ def ram_objective(rollout, labels, returns=is_right, credit=PUBLISHED):
         "baseline": ops.sum(errors, axis=1) / max(decisions, 1),
         "reinforce": score_function_loss(rollout.log_probs, returned, expected),
     }
-    if rollout.logits.shape[1] > 1:
+    if early:
         terms["early_classification"] = early_classification(rollout.logits, labels)
     return terms

@@ -20,7 +20,7 @@ from ram_tf.ops.locations import (
     raster_locations,
     uniform_locations,
 )
-from ram_tf.ops.reductions import reduce_patches, reduction_matrix
+from ram_tf.ops.reductions import reduce_images, reduce_patches, reduction_matrix
 from ram_tf.ops.stopping import is_settled
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "normal_log_prob",
     "patch_starts",
     "raster_locations",
+    "reduce_images",
     "reduce_patches",
     "reduction_matrix",
     "repeat_examples",

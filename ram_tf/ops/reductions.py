@@ -1,4 +1,4 @@
-"""Reducing a square patch to the size of a glimpse."""
+"""Reducing patches to the size of a glimpse, and whole images to a coarse view."""
 
 import numpy as np
 from keras import ops
@@ -77,3 +77,25 @@ def reduce_patches(patches, size, method="average"):
         return ops.mean(blocks, axis=(3, 5))
     matrix = ops.cast(reduction_matrix(side, size, method), patches.dtype)
     return ops.einsum("ph,qw,bnhwc->bnpqc", matrix, matrix, patches)
+
+
+def reduce_images(images, size):
+    """Brings whole images to `size` x `size` by averaging, whatever their shape.
+
+    Args:
+        images: Float tensor `(batch, height, width, channels)`.
+        size: Int, side of the result.
+
+    Returns:
+        Tensor `(batch, size, size, channels)`.
+    """
+    height, width = images.shape[1:3]
+    if not (height % size or width % size):  # Several times as fast.
+        ratios = (height // size, width // size)
+        return ops.average_pool(images, ratios, ratios)
+    if height == width:
+        return reduce_patches(images[:, None], size)[:, 0]
+    rows, columns = (
+        ops.cast(reduction_matrix(side, size), images.dtype) for side in (height, width)
+    )
+    return ops.einsum("ph,qw,bhwc->bpqc", rows, columns, images)

@@ -66,7 +66,12 @@ def _fonts_for(characters):
     missing = {ord(each) for each in characters | {_MISSING}}
     for family in families:
         missing -= _glyphs(_file_of(family))
-    fonts = font_manager.fontManager.ttflist if missing else []
+    # Matplotlib's own Last Resort has a box with the name of a script for everything.
+    fonts = [
+        font
+        for font in font_manager.fontManager.ttflist
+        if missing and not font.name.startswith("Last Resort")
+    ]
     for font in sorted(fonts, key=lambda font: (font.name, font.fname)):
         found = missing & _glyphs(font.fname)
         if found and font.name not in families:

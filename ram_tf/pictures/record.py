@@ -53,7 +53,7 @@ def _sense_again(network, policy, context, locations, seed):
     """The glimpses of a rollout, with the noise that its sensor drew from `seed`."""
     num_glimpses = locations.shape[1]
     seeds = random.rollout_seeds(seed, num_glimpses)
-    state = network.initial_state(context)
+    state = network.initial_state(network.begin(context, num_glimpses))
     plan = policy.plan(network, context, state, num_glimpses, seeds.start)
     # All places of a plan are sensed at once, and what is looked at again is not.
     num_seen = num_glimpses if plan is None else plan.shape[1]

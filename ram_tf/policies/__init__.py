@@ -9,6 +9,7 @@ from ram_tf.policies.cells import (
 )
 from ram_tf.policies.context import ContextPolicy
 from ram_tf.policies.gaussian import GaussianPolicy
+from ram_tf.policies.opening import OpeningPolicy
 from ram_tf.policies.planned import CenterPolicy, RandomPolicy, RasterPolicy
 from ram_tf.policies.policy import Policy
 
@@ -25,6 +26,7 @@ __all__ = [
     "ContextPolicy",
     "GaussianPolicy",
     "InformationGain",
+    "OpeningPolicy",
     "Oracle",
     "PlannedAhead",
     "Policy",

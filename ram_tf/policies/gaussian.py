@@ -42,6 +42,4 @@ class GaussianPolicy(Policy):
         return Choice(uniform_locations((batch_size,), seed, fraction))
 
     def __call__(self, network, context, state, *, seed, training):
-        return Choice(
-            *network.location(state["hidden"], training=self.sample, seed=seed)
-        )
+        return Choice(*network.decide(state, sample=self.sample, seed=seed))

@@ -133,8 +133,9 @@ class RestClient:
         except urllib.error.URLError as error:
             raise InputError(f"no server at {url}: {error.reason}.") from error
         except (OSError, ValueError, http.client.HTTPException) as error:
+            reason = str(error) or type(error).__name__
             raise InputError(
-                f"what answers at {url} is no model server: {error or type(error)}."
+                f"what answers at {url} is no model server: {reason}."
             ) from error
 
 

@@ -70,14 +70,16 @@ def watched(oracle, workdir, report, every=10.0, patience=6):
         while not done.wait(every):
             gone = missing_workers(oracle, workdir)
             for worker in sorted(set(gone) - said):
+                trial = gone[worker]
+                where = "" if trial is None else f" in the middle of trial {trial}"
                 report(
-                    f"worker {worker} is gone, and trial {gone[worker]} not done: "
-                    "start it again, or stop all; the same commands go on."
+                    f"worker {worker} is gone{where}: start it again, or stop all; the "
+                    "same commands go on."
                 )
             said.clear()
             said.update(gone)
             alone = gone and set(gone) == _known(oracle)
-            looks = looks + 1 if alone and _all_tried(oracle) else 0
+            looks = looks + 1 if alone and _all_tried(oracle, gone) else 0
             if looks > patience:
                 end_trials_of(gone, oracle)
                 _ask_for_the_end(oracle)
@@ -118,8 +120,14 @@ def _known(oracle):
     return {*oracle.ongoing_trials, *oracle.tuner_ids}
 
 
-def _all_tried(oracle):
-    return len(oracle.trials) >= oracle.max_trials
+def _all_tried(oracle, gone):
+    """Whether nothing is left to hand out, and nobody else is at anything."""
+    running = {
+        trial.trial_id
+        for trial in list(oracle.trials.values())
+        if trial.status == "RUNNING"
+    }
+    return len(oracle.trials) >= oracle.max_trials and running <= set(gone.values())
 
 
 def _ask_for_the_end(oracle):
@@ -167,6 +175,8 @@ def _check_port():
     """Refuses an address at which a chief cannot listen."""
     host, port = os.environ[ADDRESS], os.environ[PORT]
     try:
+        if not 0 < int(port) < 1 << 16:
+            raise ValueError(f"{port} is no port")
         family, kind, protocol, _, place = socket.getaddrinfo(
             host, int(port), type=socket.SOCK_STREAM
         )[0]
@@ -175,7 +185,7 @@ def _check_port():
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(place)
             probe.listen()
-    except (OSError, OverflowError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(
             f"the chief cannot listen at {_address()} ({error}): set {ADDRESS} to an "
             f"address of this machine and {PORT} to a free port."

@@ -1,6 +1,7 @@
 """Searches over the keys of a config, on keras-tuner."""
 
 import csv
+import functools
 import hashlib
 import json
 import pathlib
@@ -22,10 +23,30 @@ from ram_tf.studies import sharing
 from ram_tf.training.checkpointing import read_state
 from ram_tf.training.monitors import monitor_mode
 
+
+class _Grid(keras_tuner.oracles.GridSearchOracle):
+    """A search of a grid that can go on: the library's forgets what it has tried.
+
+    Its order of trials, and which of them may have a neighbour that was not tried, are
+    made again from the trials.
+    """
+
+    def set_state(self, state):
+        super().set_state(state)
+
+        def compare(one, other):
+            values = (each.hyperparameters.values for each in (one, other))
+            return self._compare(*values)
+
+        for trial in sorted(self.trials.values(), key=functools.cmp_to_key(compare)):
+            self._ordered_ids.insert(trial.trial_id)
+        self._populate_next.extend(self.start_order)
+
+
 ORACLES = {
     "random": keras_tuner.oracles.RandomSearchOracle,
     "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
-    "grid": keras_tuner.oracles.GridSearchOracle,
+    "grid": _Grid,
     "hyperband": keras_tuner.oracles.HyperbandOracle,
 }
 

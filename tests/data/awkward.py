@@ -8,6 +8,8 @@ import dataclasses
 import io
 import json
 import os
+import stat
+import struct
 import tarfile
 import unicodedata
 import zipfile
@@ -159,6 +161,39 @@ def _renamed_zip(files, before, after):
     return make
 
 
+def _zip_with_unicode_names(root):
+    """A zip archive as WinZip makes it: two names for each member."""
+    path = root / "archive.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, value in classes(names=("cÄt", "dog")).items():
+            info = zipfile.ZipInfo(name.replace("Ä", "X"))
+            content = bytes(5) + name.encode()
+            info.extra = struct.pack("<HHHH", 1, 0, 0x7075, len(content)) + content
+            archive.writestr(info, picture(value))
+    # Bytes of a page that is neither UTF-8 nor said.
+    path.write_bytes(path.read_bytes().replace(b"cXt", "cÄt".encode("cp1252")))
+    return path
+
+
+def _zip_with_links(root):
+    """A zip archive with a class that is a link, and one of links to files."""
+    path = root / "archive.zip"
+    links = {
+        "dog": ".all/dogs",
+        **{f"cat/{i}.png": f"../.cats/{i}.png" for i in range(NUM_EACH)},
+        "cat/up": "..",
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, value in classes(names=(".cats", ".all/dogs")).items():
+            archive.writestr(name, picture(value))
+        for name, target in links.items():
+            info = zipfile.ZipInfo(name)
+            info.create_system = 3
+            info.external_attr = (stat.S_IFLNK | 0o777) << 16
+            archive.writestr(info, target)
+    return path
+
+
 def _with_a_password(root):
     path = _zip(classes().items())(root)
     content = bytearray(path.read_bytes())
@@ -246,12 +281,12 @@ AWKWARD = {
     "classes of trains": _undivided(names=("express_train", "steam_train")),
     "a picture beside the class folders": _undivided(
         {"sample.png": 250},
-        ("left out: 1 pictures beside the class folders (sample.png)",),
+        ("left out: 1 picture beside the class folders (sample.png)",),
     ),
     "a folder around, with a picture beside": _undivided(
         {"cover.png": 250, "LICENSE": b"free"},
         (
-            "1 pictures beside the class folders (cover.png)",
+            "1 picture beside the class folders (cover.png)",
             "1 without an ending (LICENSE)",
         ),
         prefix="flowers/all/",
@@ -293,18 +328,22 @@ AWKWARD = {
         ),
         names=("caé", "dog"),
     ),
+    "zip with names in UTF-8 beside others": _archived(
+        _zip_with_unicode_names, names=("cÄt", "dog")
+    ),
     "zip of another encoding": _archived(
         _renamed_zip(
             list(classes(names=("caX", "dog")).items()), b"caX", "caé".encode("cp437")
         ),
-        ("4 names in archive.zip are of an encoding that it does not say",),
+        ("archive.zip does not say the encoding of 4 names",),
         names=("caé", "dog"),
     ),
     "zip with a member twice": _archived(
-        _zip(_TWICE), ("1 members of archive.zip are there twice, as 'cat/0.png'",)
+        _zip(_TWICE), ("archive.zip holds several members of one name, 1 too many",)
     ),
+    "zip with links": _archived(_zip_with_links),
     "tar with a member twice": _archived(
-        _tar(_TWICE), ("1 members of archive.tar are there twice, as 'cat/0.png'",)
+        _tar(_TWICE), ("archive.tar holds several members of one name, 1 too many",)
     ),
     "tar with backslashes": _archived(
         _tar([(name.replace("/", "\\"), value) for name, value in _PLAIN])

@@ -13,14 +13,7 @@ from ram_tf.data import layout, walk
 from ram_tf.errors import InputError
 from tests.data.awkward import picture, write
 
-OPTIONS = {
-    "test_fraction": 0.3,
-    "num_folds": None,
-    "fold": 0,
-    "split_seed": 3,
-    "fraction": 0.3,
-    "seed": 4,
-}
+SHARES = layout.Shares(0.3, 0.3, split_seed=3, seed=4)
 CLASS_NAMES = ("ant", "Bee", "über", "train", "a b", "42", "test_tube")
 SPLIT_NAMES = ("train", "Test", "VALIDATION", "images", "flowers_train")
 FILE_NAMES = ("0.png", "1.PNG", "a.jpg", "é.tif", "notes.txt", "x", ".hidden.png")
@@ -41,7 +34,7 @@ def arranged(names):
 def membership(names, **options):
     """Returns {name: split}; each name must be in exactly one."""
     found = arranged(names)
-    splits = layout.divide(found, **(OPTIONS | options))
+    splits = layout.divide(found, SHARES._replace(**options))
     placed = [
         ("/".join(each.file.parts), split)
         for split, group in splits.items()
@@ -80,9 +73,9 @@ def test_another_picture_moves_no_other(folders, name, number):
 
 def drawn_split(name):
     """The split that a picture's path alone decides."""
-    if layout.draw(name, OPTIONS["split_seed"], "test") < OPTIONS["test_fraction"]:
+    if layout.draw(name, SHARES.split_seed, "test") < 0.3:
         return "test"
-    is_validation = layout.draw(name, OPTIONS["seed"], "validation") < 0.3
+    is_validation = layout.draw(name, SHARES.seed, "validation") < 0.3
     return "validation" if is_validation else "train"
 
 
@@ -192,7 +185,7 @@ def test_shares_are_met_on_average():
 def test_a_line_names_the_classes_that_lack_a_split():
     names = {f"{name}/{i}.png" for name in "abcdef" for i in range(2)}
     found = arranged(names)
-    splits = layout.divide(found, **OPTIONS)
+    splits = layout.divide(found, SHARES)
     line = layout.describe_lacking(found.class_names, splits)
     for split in ("validation", "test"):
         having = {each.class_name for each in splits[split]}
@@ -203,5 +196,5 @@ def test_a_line_names_the_classes_that_lack_a_split():
 def test_many_pictures_are_divided_at_once():
     """It takes seconds; what took time by the square of their number would not end."""
     names = [f"{i % 100:02d}/{i}.png" for i in range(40_000)]
-    splits = layout.divide(arranged(names), **OPTIONS)
+    splits = layout.divide(arranged(names), SHARES)
     assert sum(map(len, splits.values())) == len(names)

@@ -273,7 +273,7 @@ def test_an_image_that_does_not_decode_is_named(refuse, tmp_path):
         ("evaluate", ["--stop_epsilon=nan"], "must be 0 or more, got nan"),
         ("evaluate", ["--stop=settled:1"], "RAM has no stop rule 'settled'"),
         ("evaluate", ["--stop=settled:1", "--stop_epsilon=1"], "give only one"),
-        ("evaluate", ["--split=train"], "<test|validation>"),
+        ("evaluate", ["--split=train"], "<test|validation|all>"),
         ("evaluate", ["more"], "unexpected argument 'more'"),
         ("visualize", ["--output={tmp}/x.foo"], "name ending in one of"),
         ("visualize", ["--output={tmp}/x.png", "--kind=map"], "--kind=map"),
@@ -283,7 +283,7 @@ def test_an_image_that_does_not_decode_is_named(refuse, tmp_path):
         ("predict", [], "no image given"),
         ("predict", ["--shard=2/2"], "part I, from 0, of N"),
         ("predict", ["no.png"], "no image file no.png"),
-        ("predict", ["{tmp}"], "no image in {tmp}: expected files ending in"),
+        ("predict", ["{tmp}"], "no image in {tmp}: left out: 1 .txt"),
         ("predict", ["{tmp}/text.txt"], "text.txt' cannot be decoded"),
     ],
 )

@@ -44,12 +44,16 @@ SIGNATURES = {
 # is served is float32.
 TRAINED_IN = {
     "active_ram": "mixed_float16",
+    "dram": "mixed_bfloat16",
     "fine_grained": "mixed_bfloat16",
+    "mram": "mixed_float16",
     "noisy": "float32",
     "open_set": "mixed_bfloat16",
     "pham": "mixed_bfloat16",
     "ram": "mixed_bfloat16",
 }
+# Parts of a family that compute in the precision it is asked for.
+CORES = ("core", "upper")
 SERVED = (pytest.param("pham", marks=pytest.mark.slow), "ram")
 
 
@@ -260,7 +264,8 @@ def test_a_run_is_restored_in_the_precision_that_is_asked_for(
     workdir = untrained.write_run(tmp_path / "run", kind, dtype)
     for asked, expected in ((None, dtype), ("float32", "float32")):
         network = experiment.restore(workdir, dtype=asked).network
-        assert network.dtype_policy.name == network.core.dtype_policy.name == expected
+        (*_, core) = (getattr(network, part) for part in CORES if part in network.parts)
+        assert network.dtype_policy.name == core.dtype_policy.name == expected
         assert keras.config.dtype_policy().name == "float64"
     policy = experiment.restore(workdir, dtype="float32").pick()
     looked = network(images[kind][:2], policy=policy, num_glimpses=1)
