@@ -227,11 +227,11 @@ def _cached_fraction(config, repeats, report):
     memory, file = copy.deepcopy(config), copy.deepcopy(config)
     memory.data.cache_gigabytes, file.data.max_gigabytes = 0.0, 0.0
     try:
-        memory = experiment.load_data(memory)
+        memory = experiment.load_data(memory, report=_say_nothing)
     except InputError as error:
         report(f"  the data pipeline is from a file alone: {error}")
         return None
-    datasets = memory, experiment.load_data(file)
+    datasets = memory, experiment.load_data(file, report=_say_nothing)
     rates = np.array(
         [
             [
@@ -247,6 +247,10 @@ def _cached_fraction(config, repeats, report):
         f"{fraction:.0%} of that from memory"
     )
     return float(fraction)
+
+
+def _say_nothing(line):
+    """What the data are was said when they were read the first time."""
 
 
 class _RecordRate(keras.callbacks.Callback):
