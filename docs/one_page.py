@@ -1,7 +1,8 @@
 """The recurrent attention model on one page: the digits, from nothing to a score.
 
-This is what `python train.py` does, without anything around it: plain Keras, a loop and
-a gradient tape, with this package's layers. Read it from top to bottom.
+This is what `python train.py` does with one reward after the last look, as published,
+without anything around it: plain Keras, a loop and a gradient tape, with this package's
+layers. Read it from top to bottom.
 `tests/test_one_page.py` holds its first ten updates equal to those of the library.
 
 Command: python docs/one_page.py

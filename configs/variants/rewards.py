@@ -15,8 +15,13 @@ SHARED = {
 }
 
 VARIANTS = {
-    "as_it_was": {},
-    "right": SHARED,
+    # As published: one reward for all decisions.
+    "as_published": {
+        "phases.train.weights.early_classification": 0.0,
+        "model.location.mean_scale": 1.0,
+        RETURNS: "right",
+    },
+    "right": {**SHARED, RETURNS: "right"},
     "gain": {**SHARED, RETURNS: "gain"},
     "log_gain": {**SHARED, RETURNS: "log_gain"},
     "minus_loss": {**SHARED, RETURNS: "minus_loss"},
