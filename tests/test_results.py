@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 from absl import flags
@@ -184,6 +186,20 @@ def test_a_changed_config_has_the_command_that_its_run_kept(
     path = ROOT / "configs" / "ram_digits.py"
     output = recorder.record(workdir, path, "mine", None, None, None, tmp_path)
     assert json.loads(output.read_text())["command"] == shown
+
+
+def test_the_command_needs_no_config_where_the_workdir_has_its_name(config, tmp_path):
+    """In a process of its own, as it is used; nothing is written: it was not tested."""
+    workdir = write_run(tmp_path / "ram_digits", config)
+    (workdir / "results.json").write_text(json.dumps({"validation": {}}))
+    result = subprocess.run(
+        [sys.executable, "tools/record_results.py", f"--workdir={workdir}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 2
+    assert "was not tested on test images" in result.stderr, result.stderr
 
 
 def test_an_unfinished_run_is_refused(recorder, tmp_path):

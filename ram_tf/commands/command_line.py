@@ -217,6 +217,8 @@ def parse(command, argv):
             "--epochs=5."
         )
     if command.default_config is not None:
+        if FLAGS["config"].value is None:
+            raise InputError("the config file's get_config() returned nothing.")
         _set_to_none(FLAGS["config"])
     return [expand_path(argument) for argument in arguments]
 
@@ -440,8 +442,6 @@ def _parse(argv):
     # that it does not have.
     except Exception as error:
         raise InputError(_describe_config_error(error)) from error
-    if "config" in FLAGS and FLAGS["config"].value is None:
-        raise InputError("the config file's get_config() returned nothing.")
     return arguments
 
 
