@@ -74,10 +74,11 @@ def predict(
         InputError: If a file is no image, or what is done was done with other settings.
     """
     index, count = shard
+    left_out = []
     # By name and not by place, so that a file that comes or goes moves no other one.
     files = [
         found
-        for found in data.find_images(paths, warn if output is None else report)
+        for found in data.find_images(paths, left_out.append)
         if zlib.crc32(os.fsencode(found.name)) % count == index
     ]
     trained = restore(workdir, checkpoint)
@@ -90,6 +91,8 @@ def predict(
     else:
         rule = trained.network.make_stop_rule(epsilon)
         looker = DynamicLooker(trained.network, chosen, steps, rule, xla=xla)
+    for line in left_out:  # Once nothing is refused any more.
+        (warn if output is None else report)(line)
     notes = data.Notes()
     reader = _Reader(trained, batch_size, skip_unreadable, notes)
     if output is None:

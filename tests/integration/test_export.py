@@ -422,11 +422,15 @@ def test_copies_are_averaged(runs, images):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("bound, expected", [(1e9, 1), (0.0, 2)])
-def test_looking_stops_when_no_place_promises_enough(runs, images, bound, expected):
-    restored = experiment.restore(runs["pham"], dtype="float32")
+@pytest.mark.parametrize(
+    "kind, bound, expected", [("pham", 1e9, 1), ("pham", 0.0, 2), ("ram", 1e9, 1)]
+)
+def test_looking_stops_when_no_place_promises_enough(
+    runs, images, kind, bound, expected
+):
+    restored = experiment.restore(runs[kind], dtype="float32")
     served = Served.from_trained(restored, stop_epsilon=bound)
-    floats = as_floats(images["pham"][:3])
+    floats = as_floats(images[kind][:3])
     answer = served.answer("serving_default", {"images": floats})
     np.testing.assert_array_equal(answer["num_glimpses"], expected)
     np.testing.assert_array_equal(
@@ -440,7 +444,7 @@ def test_looking_stops_when_no_place_promises_enough(runs, images, bound, expect
 
 def test_a_family_without_a_rule_to_stop_is_refused(runs, tmp_path):
     with pytest.raises(InputError, match="when to stop.*--stop_epsilon"):
-        export(runs["ram"], tmp_path / "m", stop=0.1)
+        export(runs["open_set"], tmp_path / "m", stop=0.1)
 
 
 # What is written
