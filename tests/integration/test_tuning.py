@@ -250,7 +250,9 @@ def test_a_trial_that_cannot_go_on_fails_and_the_search_goes_on(
     result = run(*words(config, space, workdir, "--max_trials=4"))
     assert result.status == 0, result.err
     assert "4 trials, 1 failed" in result.out
-    (line,) = (line for line in result.out.splitlines() if "trial 3 failed" in line)
+    # When it fails, and at the end once more.
+    line, again = (line for line in result.out.splitlines() if "trial 3 failed" in line)
+    assert line == again
     assert f"cannot go on from trial {parent(workdir)}" in line and said in line
     row = read_rows(workdir / "trials.csv")[3]
     assert row["status"] == "FAILED" and said in row["message"]
