@@ -258,7 +258,8 @@ def test_a_control_begins_with_the_weights_of_what_it_is_compared_with(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", SEVERAL)
+# PHAM is killed in each of its phases in integration/test_phases.py.
+@pytest.mark.parametrize("family", ["fine_grained"])
 def test_killed_between_phases_and_in_the_last_one_all_ends_the_same(
     family, configs, tmp_path
 ):

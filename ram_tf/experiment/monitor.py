@@ -101,7 +101,8 @@ class PolicyMonitor(keras.callbacks.Callback):
             np.asarray(beliefs)[rows, :, self.labels], beliefs.shape[-1]
         )
         for number, gain in enumerate(gains.mean(axis=0), 1):
-            logs[f"likelihood_gain_{number}"] = float(gain)
+            # Of what several threads add up, the last digits say nothing.
+            logs[f"likelihood_gain_{number}"] = round(float(gain), 4)
         collapsed = statistics["spread"] < movement.COLLAPSED_SPREAD
         decides = locations.shape[1] > 1 and not self.policy.blind
         if collapsed and decides and not self.warned and epoch > 0:
