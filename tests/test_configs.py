@@ -152,7 +152,8 @@ CREDIT = f"{PHASE}credit."
 
 
 def _varied(monkeypatch, overrides):
-    config = config_named("ram_digits", monkeypatch)
+    """The phase of RAM as published, but for some keys."""
+    config = config_named("ram_mnist", monkeypatch)
     return _trained_phase(experiment.vary(config, overrides), "train")
 
 

@@ -266,7 +266,7 @@ def test_a_fingerprint_of_no_files_is_of_the_splits(options):
 
 def test_what_is_measured_on_other_data_is_said_in_one_line():
     restored = experiment.restore("packaged:ram_digits")
-    assert restored.fingerprint is None  # Written before there were any.
+    restored = dataclasses.replace(restored, fingerprint=None)  # As older ones are.
     lines = []
     fingerprint = experiment.load_data_for(restored, report=lines.append).fingerprint
     restored = dataclasses.replace(restored, fingerprint=fingerprint)

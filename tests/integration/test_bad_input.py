@@ -164,6 +164,7 @@ def test_a_data_set_without_a_config_is_named_with_those_that_have_one(refuse):
     assert "no config for --dataset=mnits" in line and "svhn" in line
 
 
+@pytest.mark.slow
 def test_a_phase_refuses_weights_of_other_sizes(
     tiny_pham, trained_phases, refuse, tmp_path
 ):

@@ -370,8 +370,9 @@ def test_a_folder_of_colour_images_goes_through_everything(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize("xla", [False, True])
+@pytest.mark.parametrize(
+    ("xla", "dtype"), [(False, "mixed_bfloat16"), (True, "mixed_float16")]
+)
 def test_reduced_precision_trains_stops_and_resumes(
     dtype, xla, tiny_config, start, succeed, tmp_path
 ):
