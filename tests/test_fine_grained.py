@@ -298,6 +298,7 @@ def test_our_backbone_is_the_application_it_is_made_of():
     assert_close(backbone(images), application(255 * images, training=False), 1e-4)
 
 
+@pytest.mark.slow
 def test_weights_of_a_file_are_taken_where_they_fit(tmp_path):
     application = keras.applications.ResNet50(
         include_top=False, weights=None, input_shape=(32, 32, 3)

@@ -411,6 +411,7 @@ def test_central_cells_go_outwards_in_reading_order():
     np.testing.assert_array_equal(cells, [[4, 1, 3, 5, 7, 0, 2, 6, 8]] * 2)
 
 
+@pytest.mark.slow
 def test_planning_ahead_takes_the_policys_own_path():
     network = make_network()
     policy = policies.InformationGain(num_samples=2)
@@ -434,6 +435,7 @@ def test_planning_ahead_changes_no_statistics_and_runs_in_inference_mode():
     np.testing.assert_array_equal(result.locations, path)
 
 
+@pytest.mark.slow
 def test_of_equal_gains_the_first_unseen_cell_in_reading_order_is_taken():
     """However it looks: the gain of a classifier that tells nothing is 0 everywhere."""
     network = make_network(num_flows=0)

@@ -58,6 +58,7 @@ def check_as_predicted(model, workdir, tmp_path):
     return rows, found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", CLASSES)
 def test_a_family_is_made_from_its_run_and_answers_as_prediction(family, tmp_path):
     make = getattr(ram_tf, CLASSES[family])

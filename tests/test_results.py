@@ -188,6 +188,7 @@ def test_a_changed_config_has_the_command_that_its_run_kept(
     assert json.loads(output.read_text())["command"] == shown
 
 
+@pytest.mark.slow
 def test_the_command_needs_no_config_where_the_workdir_has_its_name(config, tmp_path):
     """In a process of its own, as it is used; nothing is written: it was not tested."""
     workdir = write_run(tmp_path / "ram_digits", config)

@@ -281,6 +281,7 @@ def uninterrupted(request, tmp_path_factory):
     return request.param, folder, *train(folder, request.param)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_at", [4, 7], ids=["between epochs", "in an epoch"])
 def test_a_resumed_run_decides_what_an_uninterrupted_one_does(
     tmp_path, uninterrupted, stop_at

@@ -407,6 +407,7 @@ class StandInTrainer:
         self.num_glimpses = num_glimpses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("policy", "tag"),
     [(GAIN_POLICY, "information_gain"), (policies.RandomCells(), "glimpses")],
@@ -440,6 +441,7 @@ def test_the_monitor_draws_the_gain_if_there_is_one(tmp_path, policy, tag):
     assert tags == {tag}
 
 
+@pytest.mark.slow
 def test_a_picture_that_cannot_be_drawn_is_a_line_of_the_run(tmp_path):
     shape, said = (8, 10, 1), []
     folder = tmp_path / "figures"

@@ -67,6 +67,7 @@ def test_a_run_leaves_what_the_contract_names(trained):
     assert pictures == {"epoch_0002.png", "epoch_0004.png", "test_glimpses.png"}
 
 
+@pytest.mark.slow
 def test_evaluate_compares_every_policy(trained, succeed, tmp_path):
     path = tmp_path / "new" / "numbers.json"
     result = succeed(
@@ -126,6 +127,7 @@ def test_evaluate_agrees_with_the_final_test(trained, succeed, tmp_path):
         assert measured["accuracy"] == final[name]["accuracy"]
 
 
+@pytest.mark.slow
 def test_evaluate_reads_any_checkpoint_and_perturbed_images(trained, succeed, tmp_path):
     path = tmp_path / "numbers.json"
     last = trained / "checkpoints" / "last.previous"
@@ -258,6 +260,7 @@ def test_benchmark_measures_what_the_contract_names(tiny_config, succeed, tmp_pa
         assert numbers[name] > 0
 
 
+@pytest.mark.slow
 def test_short_names_and_a_config_after_its_overrides(
     tiny_config, trained, succeed, tmp_path
 ):
@@ -314,6 +317,7 @@ def test_an_open_set_is_trained_and_told_apart(tiny_config, succeed, tmp_path):
     assert min(known, unknown) <= whole <= max(known, unknown)
 
 
+@pytest.mark.slow
 def test_training_starts_from_the_weights_of_another_run(
     tiny_config, trained, succeed, tmp_path
 ):

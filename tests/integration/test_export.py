@@ -593,6 +593,7 @@ def test_a_failed_export_leaves_no_version(
     assert list(output.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_wrong_answer_is_found(models, loaded, tmp_path):
     inputs = {"seed": np.arange(2)}
     answers = loaded["ram"]("start", **inputs)
@@ -618,6 +619,7 @@ def test_the_check_finds_what_this_process_finds(models, tmp_path, monkeypatch):
 # Other ways in
 
 
+@pytest.mark.slow
 def test_the_c_api_gives_the_same_answers(models, loaded, images, tmp_path):
     """The loader that TensorFlow Serving uses, without TensorFlow's Python."""
     library = pathlib.Path(tf.sysconfig.get_lib()) / "libtensorflow_cc.so.2"
