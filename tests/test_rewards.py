@@ -47,6 +47,23 @@ def test_rewards_after_each_glimpse(returns, expected):
     assert_close(getattr(objectives, returns)(logits(), LABELS), expected)
 
 
+@pytest.mark.parametrize(
+    ("returns", "expected"),
+    [
+        ("minus_loss", np.log(TRUE)),
+        ("log_gain", np.log([[0.4, 2.0, 2.0, 0.5], [1.0, 1.0, 0.5, 4.0]])),
+        ("gain", [[-0.3, 0.2, 0.4, -0.4], [0.0, 0.0, -0.25, 0.75]]),
+    ],
+)
+def test_a_first_glimpse_that_was_decided_is_rewarded_too(returns, expected):
+    """Before it, nothing is known of two classes: a half each."""
+    looked = rollout(tf.zeros((2, 4)), tf.zeros((2, 4)))
+    terms = objectives.ram_objective(
+        looked, LABELS, getattr(objectives, returns), Credit(gamma=0.0), opens=True
+    )
+    assert_close(terms["baseline"], np.mean(np.square(expected), axis=1))
+
+
 @pytest.mark.parametrize("returns", ["minus_loss", "log_gain", "gain"])
 def test_no_gradient_reaches_the_classifier_through_a_reward(returns):
     with tf.GradientTape() as tape:

@@ -1,5 +1,7 @@
 """The deep recurrent attention model: the first glimpse is a decision as well."""
 
+import functools
+
 from ram_tf import models, objectives, policies
 from ram_tf.families.family import Family
 from ram_tf.families.phase import Phase
@@ -23,7 +25,7 @@ PHASES = (
     Phase(
         name="train",
         policy=_opening_policy,
-        objective=objectives.ram_objective,
+        objective=functools.partial(objectives.ram_objective, opens=True),
         weights={"classification": 1.0, "baseline": 1.0, "reinforce": 1.0},
         returns=RETURNS,
         credit=objectives.Credit,

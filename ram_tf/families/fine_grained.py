@@ -1,5 +1,7 @@
 """Fine-grained attention: a backbone first, then where to look with it."""
 
+import functools
+
 from ram_tf import models, objectives, policies
 from ram_tf.families.family import Family
 from ram_tf.families.phase import Phase
@@ -38,7 +40,7 @@ PHASES = (
     Phase(
         name="attend",
         policy=_context_policy,
-        objective=objectives.ram_objective,
+        objective=functools.partial(objectives.ram_objective, opens=True),
         weights={"classification": 1.0, "baseline": 1.0, "reinforce": 1.0},
         returns=RETURNS,
         credit=objectives.Credit,

@@ -86,11 +86,13 @@ def early_classification(logits, labels):
     return ops.sum(early, axis=1) / max(glimpses - 1, 1)
 
 
-def ram_objective(rollout, labels, returns=is_right, credit=PUBLISHED, early=False):
+def ram_objective(
+    rollout, labels, returns=is_right, credit=PUBLISHED, early=False, opens=False
+):
     """The hybrid loss of the recurrent attention model, term by term.
 
     Each decision of the rollout counts once: the T - 1 that led to a glimpse, or all T
-    when the rollout was asked to decide after the last one too.
+    when the first glimpse was decided too, or another after the last one.
 
     Args:
         rollout: A `Rollout` whose extras hold `baselines` `(batch, time)`.
@@ -98,6 +100,7 @@ def ram_objective(rollout, labels, returns=is_right, credit=PUBLISHED, early=Fal
         returns: `(logits, labels) -> (batch, 1)`, what all decisions are rewarded with,
             or `(batch, time - 1)`, what each is after the glimpse that it led to.
         credit: A `Credit`: how rewards become each decision's return.
+        opens: Boolean. The first glimpse was decided too, and is rewarded.
         early: Boolean. Also return `early_classification`, not published.
 
     Returns:
@@ -112,7 +115,10 @@ def ram_objective(rollout, labels, returns=is_right, credit=PUBLISHED, early=Fal
     """
     decisions = rollout.log_probs.shape[1]
     baselines = rollout.extras["baselines"][:, :decisions]
-    returned = credit.returns(returns(rollout.logits, labels), baselines)
+    believed = rollout.logits
+    if opens:  # Before a first decision nothing is known.
+        believed = ops.pad(believed, ((0, 0), (1, 0), (0, 0)))
+    returned = credit.returns(returns(believed, labels), baselines)
     expected = credit.expected(returned, baselines)
     errors = ops.square(baselines - returned)
     terms = {
