@@ -64,6 +64,16 @@ def test_a_first_glimpse_that_was_decided_is_rewarded_too(returns, expected):
     assert_close(terms["baseline"], np.mean(np.square(expected), axis=1))
 
 
+@pytest.mark.parametrize("returns", ["right", "gain"])
+@pytest.mark.parametrize("opens", [False, True])
+def test_a_control_that_decides_nothing_is_not_rewarded(returns, opens):
+    looked = rollout(tf.zeros((2, 0)), tf.zeros((2, 4)))
+    chosen = FAMILIES["ram"].phases[0].returns[returns]
+    terms = objectives.ram_objective(looked, LABELS, chosen, opens=opens)
+    assert_close(terms["baseline"], [0.0, 0.0])
+    assert_close(terms["reinforce"], [0.0, 0.0])
+
+
 @pytest.mark.parametrize("returns", ["minus_loss", "log_gain", "gain"])
 def test_no_gradient_reaches_the_classifier_through_a_reward(returns):
     with tf.GradientTape() as tape:

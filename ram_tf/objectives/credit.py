@@ -57,7 +57,9 @@ class Credit:
         """
         decisions, steps = values.shape[1], rewards.shape[1]
         whole = self.gamma == 1 and self.gae_lambda == 1
-        if (steps == 1 and whole) or not decisions:
+        if not decisions:  # Of a control: nothing is to be rewarded.
+            return rewards[:, :0]
+        if steps == 1 and whole:
             return rewards
         if steps not in (1, decisions):
             raise ValueError(
