@@ -113,6 +113,14 @@ def test_an_awkward_file_is_served_right_or_refused_by_its_number(decoders, name
         assert decoding.told_range(line) == value_range
 
 
+@pytest.mark.parametrize("name", ["truncated.png", "huge.png"])
+def test_nothing_is_decoded_before_it_was_looked_at(decoders, name):
+    """Operations run in any order: TensorFlow's own refusal has no number."""
+    for _ in range(100):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"image_bytes\[0\]"):
+            decoders[None]([AWKWARD[name].content])
+
+
 def test_the_table_tells_a_wrong_decoder_from_a_right_one(decode):
     turned = [decode([FILES[f"turned_{turn}.jpg"]], 3)[0] for turn in range(1, 9)]
     for index, one in enumerate(turned):

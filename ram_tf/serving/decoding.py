@@ -139,17 +139,19 @@ def _decode_png(content, raw, check, value_range):
         check(num_pixels <= _MOST_PIXELS, "too many pixels"),
         check(~is_lost, "a PNG with a transparent colour of 16 bits"),
     ):
-        turned = _read_orientation(content, raw, exif, check)
+        content = tf.identity(content)  # What is decoded below waits for the checks.
+    turned = _read_orientation(content, raw, exif, check)
     if value_range is None:
         return _turn(_decode_png_pixels(content, is_transparent), turned)
     # As `data.decode_image`, which cannot read these by a range.
     is_odd = is_deep & (colour_type == 4)
     with check(~is_odd, "a PNG of grey and opacity of 16 bits"):
-        pixels = tf.cond(
-            is_deep,
-            lambda: _decode_png_pixels(content, is_transparent, value_range),
-            lambda: _decode_png_pixels(content, is_transparent),
-        )
+        content = tf.identity(content)
+    pixels = tf.cond(
+        is_deep,
+        lambda: _decode_png_pixels(content, is_transparent, value_range),
+        lambda: _decode_png_pixels(content, is_transparent),
+    )
     return _turn(pixels, turned)
 
 

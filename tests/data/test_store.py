@@ -1,5 +1,6 @@
 """Folders larger than memory: decoded once into a file, and read as from memory."""
 
+import builtins
 import os
 import shutil
 import threading
@@ -184,27 +185,29 @@ def test_a_damaged_store_is_mended(tree, name):
     assert_equal_data(expected, mended)
 
 
-def test_of_two_processes_one_decodes_and_the_other_waits(tree, monkeypatch, capsys):
+def test_of_two_processes_one_decodes_and_the_other_waits(tree, monkeypatch):
     begun, go_on, decode = threading.Event(), threading.Event(), decoding.decode_image
-    calls, results = [], []
+    waits, results = threading.Event(), []
 
     def slow(*args, **options):
-        calls.append(begun.set())
+        begun.set()
         assert go_on.wait(60)
         return decode(*args, **options)
 
     def read():
         results.append(load("folder", tree, image_size=6, max_gigabytes=0))
 
+    def say(line, **_):
+        if "another process decodes the pictures" in line and "waiting for it" in line:
+            waits.set()
+
     monkeypatch.setattr(decoding, "decode_image", slow)
+    monkeypatch.setattr(builtins, "print", say)
     threads = [threading.Thread(target=read) for _ in range(2)]
     threads[0].start()
     assert begun.wait(60)
     threads[1].start()
-    said = ""
-    while "waiting for it" not in said and threads[1].is_alive():
-        said += capsys.readouterr().out
-    assert "another process decodes the pictures" in said
+    assert waits.wait(60)
     go_on.set()
     for thread in threads:
         thread.join()
