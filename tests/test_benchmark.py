@@ -44,6 +44,7 @@ def planned(pham):
     return count(pham, policies.InformationGain(1))
 
 
+@pytest.mark.slow
 def test_imagining_costs_its_products_and_direct_convolutions(pham, imagined):
     looked = count(pham, policies.RandomCells())
     posterior = 2 * (HIDDEN * HIDDEN + HIDDEN * 2 * LATENTS)
@@ -57,6 +58,7 @@ def test_a_sample_more_costs_a_decoder_and_a_lookahead_to_every_cell(pham, plann
     assert two - planned == 3 * (DECODER + lookahead)
 
 
+@pytest.mark.slow
 def test_the_network_is_as_before_after_counting(pham, imagined):
     call = type(pham.partial_vae.decoder).call
     assert pham.partial_vae.decoder.call.__func__ is call
@@ -82,6 +84,7 @@ def test_imagining_after_some_glimpses_costs_as_many(pham):
     assert full - fewer == posterior + DECODER
 
 
+@pytest.mark.slow
 def test_every_glimpse_costs_the_same_of_the_recurrent_model():
     """What is worked out from two glimpses is what counting all of them gives."""
     network = small_ram()
@@ -94,7 +97,7 @@ def test_every_glimpse_costs_the_same_of_the_recurrent_model():
     assert worked_out == counted
 
 
-@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize("samples", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_frozen_backbone_is_run_forward_alone(samples):
     phase = families.FAMILIES["fine_grained"].phase("attend")
     flops = []
@@ -124,6 +127,7 @@ def test_a_sample_more_does_not_see_the_whole_again():
     assert one - (two - one) == whole
 
 
+@pytest.mark.slow
 def test_the_networks_that_ram_is_compared_with_compute_as_much(root, monkeypatch):
     config = config_named("ram_mnist", monkeypatch)
     variants = runpy.run_path(str(root / "configs/variants/controls.py"))["VARIANTS"]

@@ -106,6 +106,7 @@ def poisoned_objective(rollout, labels):
     return {**terms, "classification": poisoned(terms["classification"])}
 
 
+@pytest.mark.slow
 def test_a_gradient_that_is_not_finite_on_one_replica_stops_all():
     strategy = shared_strategy("mirrored")
     phase = dataclasses.replace(ram.PHASES[0], objective=poisoned_objective)
@@ -130,7 +131,9 @@ def flat(weights):
     return np.concatenate([np.ravel(weight) for weight in weights])
 
 
-@pytest.mark.parametrize("clip_norm", [None, 0.05])
+@pytest.mark.parametrize(
+    "clip_norm", [None, pytest.param(0.05, marks=pytest.mark.slow)]
+)
 def test_two_replicas_end_with_the_weights_of_one_device(clip_norm):
     before, one, _ = train("one_device", clip_norm)
     _, two, _ = train("mirrored", clip_norm)
@@ -305,14 +308,13 @@ def train_pham(strategy_name, phase_name, num_flows):
     return network, fresh, losses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("phase_name", "num_flows"),
     [
         ("first", 0),
-        pytest.param("third", 0, marks=pytest.mark.slow),
-        pytest.param("second", 0, marks=pytest.mark.slow),
-        pytest.param("second", 1, marks=pytest.mark.slow),
-        pytest.param("third", 1, marks=pytest.mark.slow),
+        ("second", 1),
+        ("third", 1),
     ],
 )
 def test_two_replicas_train_a_phase_as_one_device_does(phase_name, num_flows):
@@ -353,9 +355,10 @@ def test_the_flow_of_two_replicas_is_initialised_once_and_alike():
     assert_close(two, one)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("phase_name", "dropout"),
-    [("first", 0.5), pytest.param("second", 0.0, marks=pytest.mark.slow)],
+    [("first", 0.5), ("second", 0.0)],
 )
 def test_replicas_draw_their_own_noise_in_a_phase(phase_name, dropout):
     """The same images at the same cells: dropout and posterior draws differ."""

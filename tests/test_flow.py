@@ -207,6 +207,7 @@ def test_eager_and_xla_agree():
         assert_close(actual, expected, 1e-3)
 
 
+@pytest.mark.slow
 def test_the_forward_pass_has_no_loop():
     flow = make_flow()
     forward = tf.function(flow).get_concrete_function(
@@ -289,6 +290,7 @@ def test_after_initialization_a_flow_is_almost_the_identity():
     assert np.abs(np.mean(log_det)) < 0.2
 
 
+@pytest.mark.slow
 def test_initialization_happens_once_and_survives_a_file(tmp_path):
     base, context = initialization_batch()
     flow = SplineFlow(2)

@@ -72,10 +72,8 @@ def learn(returns, gamma, steps=150, num_images=64):
     return 0.5 + 0.5 * both, probabilities
 
 
-@pytest.mark.parametrize(
-    "returns",
-    [objectives.log_gain, pytest.param(objectives.gain, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("returns", [objectives.log_gain, objectives.gain])
 def test_greedy_gains_stay_near_chance_and_gains_to_come_do_not(returns):
     greedy, places = learn(returns, gamma=0.0)
     # Nothing tells the first decision where to look, so it goes on looking anywhere.

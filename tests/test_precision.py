@@ -76,7 +76,10 @@ def in_float32(name, phase_name):
     return logits, loss
 
 
-@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    "dtype",
+    ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize(
     ("name", "phase"),
     [
@@ -84,7 +87,7 @@ def in_float32(name, phase_name):
             name,
             phase,
             id=f"{name}-{phase.name}",
-            marks=[pytest.mark.slow] if phase.name == "third" else [],
+            marks=[pytest.mark.slow] if phase.name in ("second", "third") else [],
         )
         for name, phase in PHASES
     ],

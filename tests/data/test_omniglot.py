@@ -96,6 +96,7 @@ def test_too_few_alphabets_are_refused(archives, tmp_path):
         load("omniglot", tmp_path)
 
 
+@pytest.mark.slow
 def test_the_real_archives_are_read(real_data):
     data = load("omniglot", real_data("omniglot"), image_size=(30, 30))
     assert len(data.class_names) == 5

@@ -335,6 +335,7 @@ def test_training_starts_from_the_weights_of_another_run(
     assert_same_arrays(workdir / name, trained / name)
 
 
+@pytest.mark.slow
 def test_a_folder_of_colour_images_goes_through_everything(
     tiny_config, succeed, tmp_path
 ):

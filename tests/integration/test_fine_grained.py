@@ -33,6 +33,7 @@ def get_config():
     config.train.picture_every_epochs = 1
     config.eval.batch_size = 8
     config.eval.mc_samples = 2
+    config.eval.policies = ("learned",)
     return config
 """
 

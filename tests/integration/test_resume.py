@@ -143,6 +143,7 @@ def test_a_folder_read_from_a_file_ends_with_the_same_numbers_as_from_memory(
     assert_same_run(tmp_path / "file", tmp_path / "memory")
 
 
+@pytest.mark.slow
 def test_an_interrupt_stops_cleanly_and_overwrite_starts_anew(
     tiny_config, trained, fork, tmp_path
 ):
@@ -188,6 +189,7 @@ def test_a_changed_config_is_refused_with_the_keys_that_differ(
     assert "--overwrite" in line and "train.epochs" not in line
 
 
+@pytest.mark.slow
 def test_what_the_final_test_alone_reads_may_change_until_it_is_done(
     tiny_config, trained, succeed, refuse, tmp_path
 ):

@@ -342,14 +342,8 @@ def test_a_phase_that_goes_on_keeps_the_start_it_was_given(pham, told, tmp_path)
     assert best.train.to_dict() == configs[3].to_dict()
 
 
-@pytest.mark.parametrize(
-    "tuner",
-    [
-        "random",
-        pytest.param("hyperband", marks=pytest.mark.slow),
-        pytest.param("bayesian", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("tuner", ["random", "hyperband", "bayesian"])
 def test_the_seed_decides_what_is_tried(tuner, pham, told, tmp_path):
     space = {"train.learning_rate": lambda hp, name: hp.Float(name, 1e-4, 1e-2)}
     tried = []
