@@ -10,6 +10,7 @@ import secrets
 import shutil
 import stat
 import sys
+import tempfile
 
 from ram_tf.errors import InputError
 
@@ -45,6 +46,19 @@ def expand_path(path):
             f"./{text} for a name that begins so."
         )
     return expanded
+
+
+def cache_folder():
+    """Returns the folder of all that this package keeps: `ram_tf` in the user's cache.
+
+    It may be removed at any time; what was in it is made again.
+
+    Of a user without a home it is one in the system's folder of temporary files.
+    """
+    cache = os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    if cache.startswith("~"):
+        cache = tempfile.gettempdir()
+    return pathlib.Path(cache) / "ram_tf"
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ from ml_collections import config_flags
 
 from ram_tf.backend import check_backend, check_system
 from ram_tf.commands import config_files
+from ram_tf.compilation import keep_compiled
 from ram_tf.errors import InputError
 from ram_tf.files import expand_path
 
@@ -130,6 +131,7 @@ def run(command):
     `RAM_TF_TRACEBACK=1` to see where such an error was raised.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    keep_compiled()
     app.define_help_flags()
     print_any_name(sys.stdout)
     try:

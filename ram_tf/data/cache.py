@@ -5,19 +5,6 @@ The folder may be removed at any time; what was in it is made again.
 
 import hashlib
 import os
-import pathlib
-import tempfile
-
-
-def cache_folder():
-    """Returns the folder of all that this package keeps: `ram_tf` in the user's cache.
-
-    Of a user without a home it is one in the system's folder of temporary files.
-    """
-    cache = os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-    if cache.startswith("~"):
-        cache = tempfile.gettempdir()
-    return pathlib.Path(cache) / "ram_tf"
 
 
 def digest(content):

@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from ram_tf.data.cache import cache_folder, digest, state_of
+from ram_tf.data.cache import digest, state_of
 from ram_tf.data.decode import decode_image
 from ram_tf.errors import InputError
+from ram_tf.files import cache_folder
 
 
 class Keys(NamedTuple):

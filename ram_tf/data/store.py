@@ -22,9 +22,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ram_tf import files, locks
-from ram_tf.data.cache import cache_folder
 from ram_tf.data.notes import Notes
 from ram_tf.errors import InputError
+from ram_tf.files import cache_folder
 
 # So many bytes are written before they count.
 CHUNK_BYTES = 64 << 20

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from ram_tf.data.cache import cache_folder, digest, state_of
+from ram_tf.data.cache import digest, state_of
 from ram_tf.data.records import (
     AS_THEY_ARE,
     check_splits,
@@ -33,7 +33,7 @@ from ram_tf.data.records import (
     read_split,
 )
 from ram_tf.errors import InputError
-from ram_tf.files import expand_path
+from ram_tf.files import cache_folder, expand_path
 
 PROBE_SECONDS = 3.0
 # What says nothing of the data that were to be read.

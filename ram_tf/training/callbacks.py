@@ -66,7 +66,7 @@ class MetricsFile(keras.callbacks.Callback):
 
 
 class FirstStep(keras.callbacks.Callback):
-    """Reports how long the first training step took to arrive.
+    """Reports that the first training step is compiled, and when it was done.
 
     Args:
         started: `time.time()` at the start of the command.
@@ -77,6 +77,15 @@ class FirstStep(keras.callbacks.Callback):
         super().__init__()
         self.started = started
         self.report = report
+        self._told = False
+
+    def on_train_begin(self, logs=None):
+        self._told = False  # Every phase has a step of its own.
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if not self._told:
+            self.report("compiling the training step ...")
+            self._told = True
 
     def on_train_batch_end(self, batch, logs=None):
         if self.started is not None:

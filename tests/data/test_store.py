@@ -12,9 +12,9 @@ from PIL import Image
 from ram_tf import locks
 from ram_tf.data import decode as decoding
 from ram_tf.data import load, reading, store
-from ram_tf.data.cache import cache_folder
 from ram_tf.data.notes import Notes
 from ram_tf.errors import InputError
+from ram_tf.files import cache_folder
 from tests.data.conftest import untouched
 
 pytestmark = pytest.mark.usefixtures("cache")
