@@ -69,7 +69,13 @@ setup(
         # It imports tf-keras, which its [tf] extra brings.
         "tensorflow-probability[tf]>=0.25",
     ],
-    extras_require={"docs": DOCS, "serving": SERVING, "test": TEST, "dev": TEST},
+    extras_require={
+        "gpu": ["tensorflow[and-cuda]>=2.19"],
+        "docs": DOCS,
+        "serving": SERVING,
+        "test": TEST,
+        "dev": TEST,
+    },
     classifiers=[
         "Intended Audience :: Science/Research",
         "License :: OSI Approved :: Apache Software License",

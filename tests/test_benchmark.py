@@ -6,6 +6,7 @@ import runpy
 import pytest
 
 from ram_tf import benchmark, experiment, families, models, policies, training
+from ram_tf.errors import InputError
 from tests.contracts import small_fine_grained, small_pham, small_ram
 from tests.test_configs import config_named
 
@@ -142,3 +143,23 @@ def test_the_networks_that_ram_is_compared_with_compute_as_much(root, monkeypatc
         )
     for name in ("whole_image_cnn", "downsampled_cnn"):
         assert cost[name] == pytest.approx(cost["learned"], rel=0.15)
+
+
+@pytest.mark.slow
+def test_each_replica_computes_its_part_of_a_batch(monkeypatch):
+    config = config_named("ram_digits", monkeypatch)
+    config.runtime.update({"strategy": "mirrored", "xla": False})
+    config.train.batch_size = 8
+    sizes, step = set(), training.Trainer.train_step
+
+    def watch(trainer, data):
+        sizes.add(data[0].shape[0])
+        return step(trainer, data)
+
+    monkeypatch.setattr(training.Trainer, "train_step", watch)
+    options = {"image_size": (12, 12), "repeats": 1, "report": lambda line: None}
+    assert benchmark.run(config, **options)["batch_size"] == 8
+    assert sizes == {4}
+    config.train.batch_size = 7
+    with pytest.raises(InputError, match="7 cannot be divided among 2 replicas"):
+        benchmark.run(config, **options)

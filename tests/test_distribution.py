@@ -46,7 +46,9 @@ class NoiseFromTheState(policies.Policy):
         )
 
 
-def make_trainer(strategy, policy, clip_norm=None, learning_rate=0.1, phase=None):
+def make_trainer(
+    strategy, policy, clip_norm=None, learning_rate=0.1, phase=None, xla=False
+):
     with strategy.scope():
         network = models.RAM(
             3,
@@ -61,7 +63,7 @@ def make_trainer(strategy, policy, clip_norm=None, learning_rate=0.1, phase=None
             [rng.normal(0, 0.3, weight.shape) for weight in network.get_weights()]
         )
         phase = phase or ram.PHASES[0]
-        trainer = Trainer(network, phase, policy, 2, clip_norm=clip_norm, xla=False)
+        trainer = Trainer(network, phase, policy, 2, clip_norm=clip_norm, xla=xla)
         optimizer = keras.optimizers.SGD(learning_rate)
         optimizer.build(trainer.trainable_variables)
         trainer.compile(optimizer=optimizer, jit_compile=False)
@@ -74,11 +76,11 @@ def make_dataset(images, labels):
 
 
 @functools.cache
-def train(strategy_name, clip_norm):
+def train(strategy_name, clip_norm, xla=False):
     """Returns start weights, weights after all steps, and the metrics."""
     strategy = shared_strategy(strategy_name)
     assert strategy.num_replicas_in_sync == STRATEGIES[strategy_name]
-    trainer = make_trainer(strategy, NoiseFromTheState(), clip_norm)
+    trainer = make_trainer(strategy, NoiseFromTheState(), clip_norm, xla=xla)
     before = [np.array(weight) for weight in trainer.network.get_weights()]
     history = keras.callbacks.History()
     Loop(trainer, strategy, steps_per_execution=10).train(
@@ -120,6 +122,27 @@ def test_a_gradient_that_is_not_finite_on_one_replica_stops_all():
         )
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("clip_norm", [None, 1.0])
+def test_a_loss_scale_skips_a_step_on_all_replicas_or_on_none(clip_norm):
+    strategy = shared_strategy("mirrored")
+    phase = dataclasses.replace(ram.PHASES[0], objective=poisoned_objective)
+    trainer = make_trainer(strategy, NoiseFromTheState(), clip_norm, phase=phase)
+    with strategy.scope():
+        optimizer = keras.optimizers.LossScaleOptimizer(trainer.optimizer)
+        optimizer.build(trainer.trainable_variables)
+        trainer.compile(optimizer=optimizer, jit_compile=False)
+    before = [np.array(weight) for weight in trainer.network.get_weights()]
+    labels = np.zeros(BATCH, int)
+    labels[-1] = 2  # Of the second replica alone.
+    batches = functools.partial(_in_order, IMAGES[:BATCH], labels)
+    Loop(trainer, strategy).train(batches, epochs=1, steps_per_epoch=1, callbacks=[])
+    for variable, start in zip(trainer.network.weights, before, strict=True):
+        for copy in strategy.experimental_local_results(variable.value):
+            np.testing.assert_array_equal(copy, start)
+    assert trainer.step == 1
+
+
 def _in_order(images, labels, start_step, num_steps, share):
     """Batches in their order, their parts in turn."""
     size = BATCH // share.total
@@ -132,11 +155,16 @@ def flat(weights):
 
 
 @pytest.mark.parametrize(
-    "clip_norm", [None, pytest.param(0.05, marks=pytest.mark.slow)]
+    ("clip_norm", "xla"),
+    [
+        (None, False),
+        pytest.param(0.05, False, marks=pytest.mark.slow),
+        pytest.param(0.05, True, marks=pytest.mark.slow),
+    ],
 )
-def test_two_replicas_end_with_the_weights_of_one_device(clip_norm):
+def test_two_replicas_end_with_the_weights_of_one_device(clip_norm, xla):
     before, one, _ = train("one_device", clip_norm)
-    _, two, _ = train("mirrored", clip_norm)
+    _, two, _ = train("mirrored", clip_norm, xla)
     for start, first, second in zip(before, one, two):
         assert np.abs(first - start).max() > 1e-4
         assert_close(second, first)

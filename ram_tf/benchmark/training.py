@@ -86,7 +86,18 @@ def _measure_phase(config, phase, image_size, repeats, report):
     images = tf.constant(draw.integers(0, 256, (batch_size, *shape), dtype=np.uint8))
     labels = tf.constant(draw.integers(0, num_classes, batch_size))
     step = tf.autograph.experimental.do_not_convert(trainer.train_step)
-    train = tf.function(lambda: strategy.run(step, args=((images, labels),)))
+    replicas = strategy.num_replicas_in_sync
+    if batch_size % replicas:
+        raise InputError(
+            f"a batch of {batch_size} cannot be divided among {replicas} replicas: "
+            "choose a multiple of their number (train.batch_size)."
+        )
+    part = images[: batch_size // replicas], labels[: batch_size // replicas]
+    train = tf.function(
+        lambda: tf.nest.map_structure(
+            strategy.experimental_local_results, strategy.run(step, args=(part,))
+        )
+    )
     learned = experiment.build_policies(config)["learned"]
     results = _measure_calls(trainer, learned, train, images, repeats)
     report(

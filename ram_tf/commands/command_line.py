@@ -131,6 +131,8 @@ def run(command):
     `RAM_TF_TRACEBACK=1` to see where such an error was raised.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Memory of a GPU is taken as it is needed: several processes can share a card.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     keep_compiled()
     app.define_help_flags()
     print_any_name(sys.stdout)

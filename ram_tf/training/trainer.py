@@ -137,9 +137,11 @@ class Trainer(keras.Model):
         gradients, norm, terms, logits = self._compiled_gradients(
             context, labels, seed, scale
         )
-        if norm is None:
+        if self.clip_norm is not None:
             gradients, norm = clip_global_norm(gradients, self.clip_norm, scale)
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            if self.clip_norm is None:  # All replicas skip a step, or none does.
+                gradients = share_sum(gradients)
             norm = ops.where(scale > _LOWEST_SCALE, 0.0, norm)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
         self.steps.assign_add(1)
@@ -238,9 +240,28 @@ def clip_global_norm(gradients, clip_norm, scale=1.0):
     Returns:
         The gradients, and the norm that they had, of the sum.
     """
+    gradients, norm = tf.clip_by_global_norm(
+        _sum_over_replicas(gradients), clip_norm * scale
+    )
+    return _equal_shares(gradients), norm
+
+
+def share_sum(gradients):
+    """Gives every replica an equal share of the sum of all replicas' gradients.
+
+    The optimizer's own sum of them is the same. What is not finite on one replica is so
+    on all of them: a loss scale then skips the step on each, and not on that one alone.
+    """
+    return _equal_shares(_sum_over_replicas(gradients))
+
+
+def _sum_over_replicas(gradients):
     context = tf.distribute.get_replica_context()
-    replicas = context.num_replicas_in_sync
-    if replicas > 1:
-        gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-    gradients, norm = tf.clip_by_global_norm(gradients, clip_norm * scale)
-    return [gradient / replicas for gradient in gradients], norm
+    if context.num_replicas_in_sync == 1:
+        return gradients
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+
+
+def _equal_shares(gradients):
+    replicas = tf.distribute.get_replica_context().num_replicas_in_sync
+    return [gradient / replicas for gradient in gradients]
