@@ -55,7 +55,7 @@ def config(root, tmp_path_factory):
         config.phases.attend.batch_size = 4
         config.train.num_glimpses = 2
         config.train.batch_size = 4
-        config.train.picture_every_epochs = 1
+        config.train.picture_every_epochs = 100
         config.eval.batch_size = 4
         config.eval.mc_samples = 2
         config.eval.policies = ("learned",)

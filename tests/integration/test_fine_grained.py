@@ -30,7 +30,7 @@ def get_config():
     config.train.num_glimpses = 2
     config.train.batch_size = 4
     config.train.checkpoint_every_steps = 1
-    config.train.picture_every_epochs = 1
+    config.train.picture_every_epochs = 100
     config.eval.batch_size = 8
     config.eval.mc_samples = 2
     config.eval.policies = ("learned",)
