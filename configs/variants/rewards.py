@@ -2,7 +2,7 @@
 
 All but the first also classify after every glimpse and scale the location head's mean
 by 0.1; they differ in `returns` and in how decisions are credited alone. Figures:
-docs/rewards.md. Those that are not there have not been run with three seeds yet.
+docs/rewards.md.
 """
 
 BASE = "configs/ram_digits.py"
