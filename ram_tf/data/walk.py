@@ -141,12 +141,17 @@ class Listing:
     left_out: LeftOut
     notes: list
 
-    def pictures(self):
-        """Returns the files that are pictures; the others are counted as left out."""
+    def pictures(self, why_not=recognise):
+        """Returns the files that are pictures; the others are counted as left out.
+
+        Args:
+            why_not: Function like `recognise`: of a file's name and of what opens it,
+                `None` of a picture, else a reason.
+        """
         found = []
         # In the order in which an archive is read fastest.
         for file in sorted(self.files, key=lambda file: file.position):
-            reason = recognise(file.parts[-1], file.open)
+            reason = why_not(file.parts[-1], file.open)
             if reason is None:
                 found.append(file)
             else:
