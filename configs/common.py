@@ -124,7 +124,7 @@ def hunt():
         num_train=4096,
         num_test=1024,
         sides=config_dict.FieldReference((4096,)),
-        target_side=192,
+        target_side=256,
         channels=1,
         data_seed=0,
     )

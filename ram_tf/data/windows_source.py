@@ -20,7 +20,13 @@ from ram_tf.data.levels import check_range
 from ram_tf.data.notes import Notes
 from ram_tf.data.recognition import ending_of
 from ram_tf.data.walk import printable, walk
-from ram_tf.data.windows import HuntReader, UnreadableImage, Windows, open_reader
+from ram_tf.data.windows import (
+    HuntReader,
+    HuntWindows,
+    UnreadableImage,
+    Windows,
+    open_reader,
+)
 from ram_tf.data.windows.hunt import CLASS_NAMES
 from ram_tf.data.windows.opening import ENDINGS, is_large
 from ram_tf.errors import InputError
@@ -172,20 +178,19 @@ def hunt(
             for n in (num_train, num_test)
         ]
     )
-    images = Windows(
-        [
-            HuntReader(
-                sides[number % len(sides)],
-                labels[number],
-                target_side,
-                channels,
-                seed=(data_seed, number),
-            )
-            for number in range(count)
-        ],
-        # Python computes them, and its threads would wait for each other.
-        threads=1,
-    )
+    readers = [
+        HuntReader(
+            sides[number % len(sides)],
+            labels[number],
+            target_side,
+            channels,
+            seed=(data_seed, number),
+        )
+        for number in range(count)
+    ]
+    # Python computes them, and its threads would wait for each other.
+    alike = len(set(sides)) == 1
+    images = HuntWindows(readers) if alike else Windows(readers, threads=1)
     train, validation = choose_validation(num_train, validation_fraction, seed)
     made_of = (num_train, num_test, sides, target_side, channels, data_seed)
     chosen = {

@@ -79,6 +79,11 @@ def export(
         _check(version, examples, answers, aside)
         megabytes = files.megabytes(version)
         path = claim_version(version, output)
+    if not served.takes_images:
+        report(
+            "left out what takes whole images: of images that are read in windows there "
+            "are none to send; start, look and sensor are a service for what reads them"
+        )
     report(
         f"wrote {path}: {megabytes:.1f} MB, signatures "
         f"{', '.join(sorted(examples))}; reloaded without this package and compared"

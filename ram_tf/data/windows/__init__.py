@@ -6,6 +6,7 @@ here imports TensorFlow.
 
 from ram_tf.data.windows.cache import Counts, TileCache
 from ram_tf.data.windows.hunt import HuntReader
+from ram_tf.data.windows.hunt_windows import HuntWindows
 from ram_tf.data.windows.npy import NpyReader
 from ram_tf.data.windows.opening import open_reader
 from ram_tf.data.windows.places import to_micrometres, to_pixels
@@ -16,6 +17,7 @@ from ram_tf.data.windows.windows import Part, Windows
 __all__ = [
     "Counts",
     "HuntReader",
+    "HuntWindows",
     "Level",
     "NpyReader",
     "Part",

@@ -20,8 +20,9 @@ _GLYPHS = np.array(
 ).astype(np.float64)
 _SMALLEST_LEVEL = 32
 _NUM_WAVES = 16
+CELLS = 5  # Of a glyph, along a side.
 # Brightness in units of a byte: all of it together stays within 0 and 255.
-_MEAN, _TEXTURE, _HALO, _GLYPH = 64.0, 32.0, 64.0, 90.0
+BASE, _TEXTURE, _HALO, _GLYPH = 64.0, 32.0, 64.0, 90.0
 
 
 class HuntReader:
@@ -63,14 +64,14 @@ class HuntReader:
         widths = [side / 8]
         while widths[-1] / 4 > target_side:
             widths.append(widths[-1] / 4)
-        self._halos = np.array(widths) / 2
+        self.halos = np.array(widths) / 2
         angles = rng.uniform(0, 2 * np.pi, _NUM_WAVES)
         lengths = np.geomspace(6, side / 2, _NUM_WAVES)
-        self._waves = np.stack([np.sin(angles), np.cos(angles)]) * (2 * np.pi / lengths)
+        self.waves = np.stack([np.sin(angles), np.cos(angles)]) * (2 * np.pi / lengths)
         phases = rng.uniform(0, 2 * np.pi, _NUM_WAVES)
-        self._phases = np.stack([phases, np.zeros(_NUM_WAVES)])
-        self._glyph = _GLYPH * _GLYPHS[label]
-        self._gains = [self._gain(level.downsample) for level in self.levels]
+        self.phases = np.stack([phases, np.zeros(_NUM_WAVES)])
+        self.glyph = _GLYPH * _GLYPHS[label]
+        self.gains = [self._gain(level.downsample) for level in self.levels]
 
     @property
     def location(self):
@@ -87,8 +88,8 @@ class HuntReader:
         pixels = np.zeros((height, width, self.channels), np.uint8)
         if len(rows) and len(columns):
             step = whole.downsample
-            along_y = self._factors(0, rows, step) * self._gains[level]
-            part = _MEAN + along_y @ self._factors(1, columns, step).T
+            along_y = self._factors(0, rows, step) * self.gains[level]
+            part = BASE + along_y @ self._factors(1, columns, step).T
             self._add_glyph(part, rows, columns, step)
             y, x = rows[0] - top, columns[0] - left
             pixels[y : y + len(rows), x : x + len(columns)] = np.rint(part)[..., None]
@@ -104,9 +105,9 @@ class HuntReader:
         cos(a + b) = cos(a) cos(b) - sin(a) sin(b), and the average of a wave is a
         lower one; the integral of 1 / cosh^2 is tanh.
         """
-        lower = np.sinc(self._waves * step / (2 * np.pi)).prod(axis=0)
+        lower = np.sinc(self.waves * step / (2 * np.pi)).prod(axis=0)
         texture = _TEXTURE / _NUM_WAVES * lower
-        halos = _HALO / len(self._halos) * (self._halos / step) ** 2
+        halos = _HALO / len(self.halos) * (self.halos / step) ** 2
         return np.concatenate([texture, -texture, halos])
 
     def _factors(self, axis, pixels, step):
@@ -121,10 +122,10 @@ class HuntReader:
             Float array `(n, terms)`.
         """
         edges = np.arange(pixels[0], pixels[-1] + 2) * step
-        angles = np.multiply.outer(edges[:-1] + step / 2, self._waves[axis])
-        angles += self._phases[axis]
+        angles = np.multiply.outer(edges[:-1] + step / 2, self.waves[axis])
+        angles += self.phases[axis]
         middle = self.corner[axis] + self.target_side / 2
-        sums = np.tanh(np.multiply.outer(edges - middle, 1 / self._halos))
+        sums = np.tanh(np.multiply.outer(edges - middle, 1 / self.halos))
         parts = [np.cos(angles), np.sin(angles), sums[1:] - sums[:-1]]
         return np.concatenate(parts, axis=1)
 
@@ -139,4 +140,4 @@ class HuntReader:
             cells = np.multiply.outer(edges - first, 5 / self.target_side * np.ones(5))
             cells = np.clip(cells - np.arange(5), 0, 1)
             covered.append((cells[1:] - cells[:-1]) * (self.target_side / 5 / step))
-        part += covered[0] @ self._glyph @ covered[1].T
+        part += covered[0] @ self.glyph @ covered[1].T
