@@ -13,6 +13,7 @@ from ram_tf.data.windows.places import to_micrometres, to_pixels
 from ram_tf.data.windows.reader import Level, Reader, UnreadableImage
 from ram_tf.data.windows.tiff import TiffReader
 from ram_tf.data.windows.windows import Part, Windows
+from ram_tf.data.windows.writing import write_pyramid
 
 __all__ = [
     "Counts",
@@ -29,4 +30,5 @@ __all__ = [
     "open_reader",
     "to_micrometres",
     "to_pixels",
+    "write_pyramid",
 ]

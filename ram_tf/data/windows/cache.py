@@ -2,7 +2,6 @@
 
 import collections
 import threading
-from concurrent.futures import Future
 from typing import NamedTuple
 
 
@@ -38,13 +37,13 @@ class TileCache:
         self._kept = collections.OrderedDict()
         self._coming = {}
         self._bytes = 0
-        self._counts = Counts()
+        self._counts = Counts()._asdict()
 
     @property
     def counts(self):
         """The `Counts` so far."""
         with self._lock:
-            return self._counts
+            return Counts(**self._counts)
 
     @property
     def num_bytes(self):
@@ -55,7 +54,7 @@ class TileCache:
     def reset_counts(self):
         """Sets all counts to zero."""
         with self._lock:
-            self._counts = Counts()
+            self._counts = Counts()._asdict()
 
     def clear(self):
         """Forgets all tiles; the counts stay."""
@@ -86,29 +85,48 @@ class TileCache:
             coming = self._coming.get(key)
             mine = coming is None
             if mine:
-                coming = self._coming[key] = Future()
+                coming = self._coming[key] = _Coming()
             else:
                 self._count(tiles_cached=1)
+                if coming.done is None:
+                    coming.done = threading.Event()
         if not mine:
-            return coming.result()
+            coming.done.wait()
+            if coming.error is not None:
+                raise coming.error
+            return coming.tile
+        bytes_read = 0
         try:
-            tile, bytes_read = make()
+            coming.tile, bytes_read = make()
         except BaseException as error:
+            coming.error = error
+            raise
+        finally:
             with self._lock:
                 del self._coming[key]
-            coming.set_exception(error)
-            raise
-        with self._lock:
-            del self._coming[key]
-            self._count(bytes_read=bytes_read, tiles_decoded=1)
-            if tile.nbytes <= self.max_bytes:
-                self._kept[key] = tile
-                self._bytes += tile.nbytes
-            while self._bytes > self.max_bytes:
-                self._bytes -= self._kept.popitem(last=False)[1].nbytes
-        coming.set_result(tile)
-        return tile
+                if coming.error is None:
+                    self._count(bytes_read=bytes_read, tiles_decoded=1)
+                    self._keep(key, coming.tile)
+            if coming.done is not None:
+                coming.done.set()
+        return coming.tile
+
+    def _keep(self, key, tile):
+        if tile.nbytes <= self.max_bytes:
+            self._kept[key] = tile
+            self._bytes += tile.nbytes
+        while self._bytes > self.max_bytes:
+            self._bytes -= self._kept.popitem(last=False)[1].nbytes
 
     def _count(self, **counts):
-        now = self._counts._asdict()
-        self._counts = Counts(**{k: n + counts.get(k, 0) for k, n in now.items()})
+        for name, count in counts.items():
+            self._counts[name] += count
+
+
+class _Coming:
+    """A tile that a thread is decoding; `done` is made when another waits for it."""
+
+    __slots__ = ("done", "error", "tile")
+
+    def __init__(self):
+        self.done = self.error = self.tile = None

@@ -1,5 +1,6 @@
 """What a format of large images offers: its levels, and any window of any of them."""
 
+import os
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -77,7 +78,8 @@ class Reader(Protocol):
             cache: `TileCache` that keeps decoded tiles and counts, or `None`.
 
         Returns:
-            Array `(height, width, channels)`, uint8; what lies outside is zero.
+            Array `(height, width, channels)`, uint8, not to be changed; what lies
+            outside is zero.
 
         Raises:
             UnreadableImage: If a part is damaged.
@@ -123,12 +125,17 @@ def read_tiles(level, tile_shape, channels, window, tile):
             `(h, w, channels)`; those at the border may be cut.
 
     Returns:
-        Array `(height, width, channels)`, uint8; what lies outside is zero.
+        Array `(height, width, channels)`, uint8, not to be changed; what lies outside
+        is zero.
     """
     top, left, height, width = window
     bottom, right = min(top + height, level.height), min(left + width, level.width)
     rows = range(max(top, 0) // tile_shape[0], -(-bottom // tile_shape[0]))
     columns = range(max(left, 0) // tile_shape[1], -(-right // tile_shape[1]))
+    if len(rows) == len(columns) == 1 and (bottom - top, right - left) == window[2:]:
+        y, x = top - rows[0] * tile_shape[0], left - columns[0] * tile_shape[1]
+        if y >= 0 and x >= 0:  # As most are.
+            return tile(rows[0], columns[0])[y : y + height, x : x + width]
     pixels = np.zeros((height, width, channels), np.uint8)
     for row in rows:
         y = row * tile_shape[0]
@@ -165,3 +172,15 @@ def to_channels(pixels, channels):
     red, green, blue = np.moveaxis(pixels.astype(np.uint32), 2, 0)
     grey = (19_595 * red + 38_470 * green + 7_471 * blue + 2**15) >> 16
     return grey[..., None].astype(np.uint8)
+
+
+def import_tifffile(path):
+    """Returns the module that parses and writes TIFF, or says how to get it."""
+    try:
+        import tifffile
+    except ImportError as error:
+        raise InputError(
+            f"'{os.fspath(path)}' is a TIFF, which tifffile and imagecodecs read and "
+            "write: pip install 'ram_tf[large]'."
+        ) from error
+    return tifffile

@@ -4,6 +4,8 @@ A file is parsed by `tifffile` once. Tiles are then read with `os.pread`, which 
 may do at the same time, and decoded by what `TiffPage.decode` returned.
 """
 
+import contextlib
+import logging
 import os
 import re
 from typing import Any, NamedTuple
@@ -13,12 +15,12 @@ import numpy as np
 from ram_tf.data import levels as values
 from ram_tf.data.windows.reader import (
     UnreadableImage,
+    import_tifffile,
     make_levels,
     no_cache,
     read_tiles,
     to_channels,
 )
-from ram_tf.errors import InputError
 
 MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # Of a file with very many pages (a stack) levels are sought among the first.
@@ -71,17 +73,11 @@ class TiffReader:
 
     def __init__(self, path, channels=None, value_range=None):
         self.path = os.fspath(path)
-        try:
-            import tifffile
-        except ImportError as error:
-            raise InputError(
-                f"'{self.path}' is a TIFF, which is read by tifffile and imagecodecs: "
-                "pip install 'ram_tf[large]'."
-            ) from error
+        tifffile = import_tifffile(path)
         value_range = values.check_range(value_range)
         try:
             self._state = _state(os.stat(self.path))
-            with tifffile.TiffFile(self.path) as file:
+            with _quiet(), tifffile.TiffFile(self.path) as file:
                 pages, self.notes = _find_levels(file, self._refuse)
                 self.levels = make_levels([page.shaped[2:4] for page in pages])
                 self._tiles = [self._index(page, n) for n, page in enumerate(pages)]
@@ -125,6 +121,10 @@ class TiffReader:
     def _index(self, page, level):
         """Returns the `_Tiles` of a page, or says why there are none."""
         height, width = page.shaped[2:4]
+        if page.imagedepth > 1:
+            raise self._refuse(
+                f"holds volumes of {page.imagedepth} layers. Write a layer as an image."
+            )
         shape = (
             (page.tilelength, page.tilewidth)
             if page.is_tiled
@@ -217,6 +217,17 @@ class TiffReader:
         return np.zeros((height, width, self.channels), np.uint8)
 
 
+@contextlib.contextmanager
+def _quiet():
+    """Keeps the parser from logging what the error says."""
+    logger = logging.getLogger("tifffile")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
 class _File:
     """A file that is opened when the first bytes are asked for."""
 
@@ -271,6 +282,8 @@ def _find_levels(file, refuse):
             )
         else:
             chosen[size] = page
+    if first.samplesperpixel > 4:
+        notes.append("bands after the first colours left out")
     if planes or len(file.pages) > _MOST_PAGES:
         notes.append("planes after the first left out")
     if len(chosen) == 1 and height * width > 2**24:

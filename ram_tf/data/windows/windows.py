@@ -1,5 +1,6 @@
 """The images of a data set, and what a retina sees of them, read as it looks."""
 
+import bisect
 import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -13,6 +14,8 @@ from ram_tf.processors import num_processors
 
 CACHE_BYTES = 2**28
 # Pixels of a level that are read at once, and the most that an overview may have.
+# What a byte is multiplied with, as the retina does.
+_BYTE = np.float32(1 / 255)
 _STRIP_PIXELS, _OVERVIEW_PIXELS = 2**22, 2**24
 
 
@@ -39,6 +42,9 @@ class Windows:
                 )
         self.channels = first.channels
         self.sizes = np.array([reader.levels[0][:2] for reader in self.readers])
+        self._downsamples = [
+            [level.downsample for level in reader.levels] for reader in self.readers
+        ]
         self.micrometres = np.array(
             [np.nan if r.micrometres is None else r.micrometres for r in self.readers]
         )
@@ -69,9 +75,8 @@ class Windows:
             index: Integer, position of the image.
             ratio: Float, pixels of level 0 to a pixel that is asked for.
         """
-        levels = self.readers[index].levels
-        fine = [n for n, level in enumerate(levels) if level.downsample <= ratio]
-        return max(fine, key=lambda n: levels[n].downsample, default=0)
+        # They ascend, and that of level 0 is 1.
+        return max(bisect.bisect_right(self._downsamples[index], ratio) - 1, 0)
 
     def cut(self, indices, locations, sides, size, reduce=None):
         """Cuts what a retina sees of some images, as `ram_tf.layers.Retina` does.
@@ -107,17 +112,28 @@ class Windows:
         batch, num = locations.shape[:2]
         shape = (batch, num, len(sides), size, size)
         glimpses = np.empty((*shape, self.channels), np.float32)
-        inside = np.empty((*shape, 1), np.float32)
+        shares = {}
         pixels = to_pixels(locations, self.sizes[indices][:, None]).tolist()
 
         def look(place):
             image, glimpse, scale = place
-            glimpses[place], inside[place] = self._patch(
+            patch, share = self._patch(
                 indices[image], pixels[image][glimpse], sides[scale], size, reduce
             )
+            if patch.dtype == np.uint8:
+                np.multiply(patch, _BYTE, out=glimpses[place], dtype=np.float32)
+            else:
+                glimpses[place] = patch
+            if share is not None:
+                shares[place] = share
 
         self._for_all(look, list(np.ndindex(batch, num, len(sides))))
         self.cache.add(windows=math.prod(shape[:3]))
+        if not shares:  # As it mostly is: an array that takes no memory.
+            return glimpses, np.broadcast_to(np.float32(1), (*shape, 1))
+        inside = np.ones((*shape, 1), np.float32)
+        for place, share in shares.items():
+            inside[place] = share
         return glimpses, inside
 
     def overview(self, index, side):
@@ -169,23 +185,36 @@ class Windows:
             reader.close()
 
     def _patch(self, index, pixel, side, size, reduce):
-        """Returns one patch `(size, size, C)` and what of it is inside."""
+        """Returns one patch `(size, size, C)` and what of it is inside.
+
+        Bytes are pixels as they are, everything else is in [0, 1].
+        """
         reader = self.readers[index]
         chosen = self.level_for(index, side / size)
         level = reader.levels[chosen]
+        starts = [pixel[axis] - side // 2 for axis in (0, 1)]
+        exact = _exact_window(starts, side, size, level)
+        if exact is not None:
+            return reader.read(chosen, *exact, size, size, self.cache), None
         axes = [
-            _axis(pixel[axis] - side // 2, side, size, level[2 + axis], level[axis])
+            _axis(starts[axis], side, size, level[2 + axis], level[axis])
             for axis in (0, 1)
         ]
         rows, columns = axes
-        inside = (rows.inside[:, None] * columns.inside)[..., None]
+        inside = None
+        if rows.inside is not None or columns.inside is not None:
+            ones = np.ones(size, np.float32)
+            down, across = (
+                ones if axis.inside is None else axis.inside for axis in axes
+            )
+            inside = np.multiply.outer(down, across)[..., None]
         if rows.count * columns.count > _STRIP_PIXELS:
             return self._wide_patch(reader, chosen, rows, columns), inside
         read = reader.read(
             chosen, rows.first, columns.first, rows.count, columns.count, self.cache
         )
         if chosen == 0 and reduce is not None:
-            scaled = read.astype(np.float32) * np.float32(1 / 255)
+            scaled = read.astype(np.float32) * _BYTE
             return np.asarray(reduce(scaled[None, None], size))[0, 0], inside
         return _average(read, rows.edges, columns.edges) / 255, inside
 
@@ -195,7 +224,7 @@ class Windows:
         left, top = max(columns.first, 0), max(rows.first, 0)
         width = min(columns.first + columns.count, level.width) - left
         bottom = min(rows.first + rows.count, level.height)
-        size = len(rows.inside)
+        size = len(rows.edges) - 1
         sums = np.zeros((size, size, reader.channels))
         if width <= 0:
             return sums
@@ -270,13 +299,26 @@ class _Axis(NamedTuple):
         count: Integer, how many.
         edges: Array `(size + 1,)`, float64: where the pixels of the patch begin and
             end, counted from the first.
-        inside: Array `(size,)`, float32: which share lies inside of the level.
+        inside: Array `(size,)`, float32: which share lies inside of the level; `None`
+            if all of it does.
     """
 
     first: int
     count: int
     edges: np.ndarray
-    inside: np.ndarray
+    inside: np.ndarray | None
+
+
+def _exact_window(starts, side, size, level):
+    """Returns where a patch begins in a level that has its very pixels, or `None`."""
+    first = []
+    for start, downsample, length in zip(starts, level[2:], level[:2], strict=True):
+        own = start / downsample
+        inside = own.is_integer() and 0 <= own <= length - size
+        if not inside or side != size * downsample:
+            return None
+        first.append(int(own))
+    return first
 
 
 def _axis(start, side, size, downsample, length):
@@ -284,12 +326,12 @@ def _axis(start, side, size, downsample, length):
     first = math.floor(start / downsample)
     edges = (start + np.arange(size + 1) * (side / size)) / downsample - first
     count = math.ceil(edges[-1] - 1e-9)
-    if first >= 0 and first + count <= length:
-        inside = np.ones(size, np.float32)
-    else:
+    inside = None
+    if first < 0 or first + count > length:
         clipped = np.clip(edges, -first, length - first)
         inside = (clipped[1:] - clipped[:-1]) / (edges[1:] - edges[:-1])
-    return _Axis(first, count, edges, inside.astype(np.float32))
+        inside = inside.astype(np.float32)
+    return _Axis(first, count, edges, inside)
 
 
 def _average(pixels, rows, columns):
