@@ -5,12 +5,12 @@ def get_config():
     config = common.ram()
     config.data = common.hunt()
     retina, glimpse = config.model.retina, config.model.glimpse_network
-    retina.size, retina.sides = 16, (256, 1024, 4096)
+    retina.size, retina.sides = 16, (256, 1024, 2048, 4096)
     retina.num_scales = None
-    retina.pixel_mean, retina.pixel_stddev = 0.3, 0.15
+    retina.pixel_mean, retina.pixel_stddev = 0.27, 0.08
     glimpse.glimpse_units, glimpse.units = 256, 512
-    config.model.location.stddev = 0.15
-    config.model.location.mean_scale = 0.1
+    config.model.location.stddev = 0.2
+    config.model.location.mean_scale = 0.3
     config.policy.first_location = (0.0, 0.0)
     config.phases.train.weights.early_classification = 1.0
     config.phases.train.returns = "gain"

@@ -73,6 +73,15 @@ def run(
     return results
 
 
+def refuse_windows(image_shape):
+    """Raises an `InputError` of images that are read in windows."""
+    if None in image_shape:
+        raise InputError(
+            "this benchmark computes on images in memory, and these are read in "
+            "windows: measure reading them with tools/benchmark.py --windows."
+        )
+
+
 def _measure_phase(config, phase, image_size, repeats, report):
     batch_size = config.train.batch_size
     if image_size:
@@ -80,6 +89,7 @@ def _measure_phase(config, phase, image_size, repeats, report):
     else:
         dataset = experiment.load_data(config)
         shape, num_classes = dataset.image_shape, dataset.num_classes
+        refuse_windows(shape)
     strategy = make_strategy(config.runtime.strategy)
     trainer = _build_trainer(config, phase, shape, num_classes, strategy)
     draw = np.random.default_rng(0)

@@ -189,7 +189,7 @@ def walk(path, stack):
     return Listing(sorted(files, key=lambda f: f.parts), folders, left_out, notes)
 
 
-def find_images(paths, report=None):
+def find_images(paths, report=None, why_not=recognise):
     """Finds the pictures among paths and in the folders among them.
 
     A file that is named is taken for a picture, whatever it is.
@@ -197,6 +197,7 @@ def find_images(paths, report=None):
     Args:
         paths: Image files, and folders of them.
         report: Function of one line of text, told what is left out; `None` for none.
+        why_not: As for `Listing.pictures`.
 
     Returns:
         A list of `Found`, those of a folder in the order of their names.
@@ -206,7 +207,7 @@ def find_images(paths, report=None):
     found = []
     for path in map(str, paths):
         if os.path.isdir(path):
-            found.extend(_find_below(path, report))
+            found.extend(_find_below(path, report, why_not))
         elif os.path.exists(path):
             found.append(Found(path, os.path.basename(path)))
         else:
@@ -214,10 +215,10 @@ def find_images(paths, report=None):
     return found
 
 
-def _find_below(path, report):
+def _find_below(path, report, why_not):
     with contextlib.ExitStack() as stack:
         listing = walk(pathlib.Path(path), stack)
-    pictures = listing.pictures()
+    pictures = listing.pictures(why_not)
     lines = [*listing.left_out.lines(), *listing.notes]
     if not pictures:
         what = "; ".join(lines) or "it is empty"

@@ -84,7 +84,7 @@ def windows(
     root, table = _root(datapath)
     if table is None:
         with contextlib.ExitStack() as stack:
-            found, listing = find(root, stack, measured, _why_not_large)
+            found, listing = find(root, stack, measured, why_not_large)
     else:
         found, listing = _read_table(root, table)
     fingerprint = make_folder_fingerprint(found)
@@ -228,8 +228,16 @@ def _root(datapath):
     )
 
 
-def _why_not_large(name, open_file):
-    """Says why a file is none that is read in windows, as `recognise` does."""
+def why_not_large(name, open_file):
+    """Says why a file is none that is read in windows, as `recognise` does.
+
+    Args:
+        name: String, the file's name.
+        open_file: Function that opens it.
+
+    Returns:
+        `None` of such an image, else a reason, which may be empty.
+    """
     if ending_of(name) in ENDINGS:
         return None
     try:

@@ -298,7 +298,11 @@ class AttentionModel(FromPreset, keras.Model):
 
     def call(self, images, policy, num_glimpses, training=False, seed=None):
         pixels = self.sensor is None
-        if pixels and tf.executing_eagerly() and not isinstance(images, keras.KerasTensor):
+        if (
+            pixels
+            and tf.executing_eagerly()
+            and not isinstance(images, keras.KerasTensor)
+        ):
             check_pixels(np.asarray(images))
         looker = Looker(self, policy, num_glimpses, xla=False, xla_sense=False)
         seed = random.make_seed(0) if seed is None else seed

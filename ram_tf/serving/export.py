@@ -81,8 +81,8 @@ def export(
         path = claim_version(version, output)
     if not served.takes_images:
         report(
-            "left out what takes whole images: of images that are read in windows there "
-            "are none to send; start, look and sensor are a service for what reads them"
+            "left out what takes whole images: of those read in windows none can be "
+            "sent; start, look and sensor serve what reads them"
         )
     report(
         f"wrote {path}: {megabytes:.1f} MB, signatures "
