@@ -19,7 +19,14 @@ from ram_tf.processors import num_processors
 # Windows of one scale, as others measure them.
 _SIDE, _BATCH = 96, 64
 # Six glimpses of a retina of several scales.
-_SIZE, _SIDES, _NUM_GLIMPSES = 24, (24, 96, 384, 1536, 6144), 6
+_SIZE, _SIDES, _NUM_GLIMPSES = 24, (24, 96, 384, 1536), 6
+# How six glimpses are measured, in this order, and what is said of it.
+KINDS = {
+    "disk": "no tile kept, the file forgotten by the system",
+    "cold": "no tile kept",
+    "new": "tiles of this image kept",
+    "warm": "all tiles kept before",
+}
 
 
 def measure_windows(paths, *, repeats=15, threads=None, output=None, report=print):
@@ -27,8 +34,10 @@ def measure_windows(paths, *, repeats=15, threads=None, output=None, report=prin
 
     Windows a second: random windows of 96 x 96 pixels of level 0 as float32, with no
     tile kept, and the same by tifffile alone, a handle for each thread, in turn.
-    Glimpses: six of 24 x 24 pixels at five scales at random places, cold (no tile is
-    kept, and the system is asked to forget the file) and again warm.
+    Glimpses: six of 24 x 24 pixels at four scales, up to 1536, at random places. For
+    the same places in turn: no tile is kept from one glimpse to the next, and the
+    system is asked to forget the file before; the same without that; tiles are kept,
+    beginning with none, as a model meets a new image; and all tiles are there.
 
     Args:
         paths: Sequence of paths of tiled TIFFs.
@@ -41,14 +50,14 @@ def measure_windows(paths, *, repeats=15, threads=None, output=None, report=prin
         Dictionary of the numbers of each path, a dictionary.
     """
     threads = num_processors() if threads is None else threads
-    found = {}
-    for path in map(os.fspath, paths):
+    paths = [os.fspath(path) for path in paths]
+    found = _measure_glimpses(paths, repeats, threads)
+    for path, numbers in found.items():
+        numbers.update(_measure_rate(path, repeats, threads))
         # A process's peak memory is that of all that it did before.
-        context = multiprocessing.get_context("spawn")
-        with context.Pool(1) as pool:
-            glimpses = pool.apply(_measure_glimpses, (path, repeats, threads))
-        numbers = {**_measure_rate(path, repeats, threads), **glimpses}
-        found[path] = numbers
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            peak, before = pool.apply(_measure_memory, (path, threads))
+        numbers.update(peak_megabytes=peak, before_megabytes=before)
         for line in _describe(path, numbers, threads):
             report(line)
     if output is not None:
@@ -69,12 +78,15 @@ def _describe(path, numbers, threads):
         f"second, tifffile alone {numbers['tifffile_windows_per_second']:,.0f}: "
         f"{numbers['rate_over_tifffile']:.2f} of it"
     )
-    for kind in ("cold", "warm"):
+    for kind, meaning in KINDS.items():
         yield (
-            f"  {_NUM_GLIMPSES} glimpses, {kind}: {numbers[f'{kind}_ms']:.1f} ms, "
+            f"  {_NUM_GLIMPSES} glimpses, {meaning}: {numbers[f'{kind}_ms']:.1f} ms, "
             f"{numbers[f'{kind}_bytes']:,} bytes, {numbers[f'{kind}_tiles']} tiles"
         )
-    yield f"  peak memory of the process: {numbers['peak_megabytes']:.0f} MB"
+    yield (
+        f"  peak memory of a process: {numbers['peak_megabytes']:.0f} MB, of which "
+        f"{numbers['before_megabytes']:.0f} MB before the file was opened"
+    )
 
 
 def _measure_rate(path, repeats, threads):
@@ -112,39 +124,59 @@ def _measure_rate(path, repeats, threads):
     }
 
 
-def _measure_glimpses(path, repeats, threads):
-    reader = open_reader(path)
-    images = Windows([reader], threads=threads)
+def _measure_glimpses(paths, repeats, threads):
+    images = {path: Windows([open_reader(path)], threads=threads) for path in paths}
     rng = np.random.default_rng(0)
-    kinds = {"cold": [], "warm": []}
-    for _ in range(repeats + 1):
+    measured = {path: {kind: [] for kind in KINDS} for path in paths}
+    for _ in range(repeats + 1):  # The first is not timed.
         places = rng.uniform(-0.9, 0.9, (_NUM_GLIMPSES, 1, 1, 2))
+        for path, image in images.items():  # In turn: other work slows all of them.
+            _forget(path)
+            for kind, results in measured[path].items():
+                results.append(_look(image, places, kind))
+    found = {}
+    for path, image in images.items():
+        levels = image.readers[0].levels
+        numbers = {"size": list(levels[0][:2]), "levels": len(levels)}
+        for kind, results in measured[path].items():
+            seconds, num_bytes, tiles = np.median(results[1:], axis=0)
+            numbers[f"{kind}_ms"] = 1e3 * float(seconds)
+            numbers[f"{kind}_bytes"] = int(num_bytes)
+            numbers[f"{kind}_tiles"] = int(tiles)
+        found[path] = numbers
+        image.close()
+    return found
 
-        def look(places=places):
-            for place in places:  # One after the other, as they are chosen.
-                images.cut([0], place, _SIDES, _SIZE)
 
-        images.cache.clear()
-        _forget(path)
-        for measured in kinds.values():
-            images.reset_counts()
-            seconds = _seconds(look)
-            counts = images.counts
-            measured.append((seconds, counts.bytes_read, counts.tiles_decoded))
+def _look(image, places, kind):
+    """Takes glimpses one after the other; returns seconds, bytes and tiles."""
+    image.reset_counts()
+    if kind == "new":
+        image.cache.clear()
+    seconds = 0.0
+    for place in places:
+        if kind in ("disk", "cold"):
+            image.cache.clear()
+        seconds += _seconds(image.cut, [0], place, _SIDES, _SIZE)
+    counts = image.counts
+    return seconds, counts.bytes_read, counts.tiles_decoded
+
+
+def _measure_memory(path, threads):
+    """Returns the peak memory of this process after 100 x 6 glimpses, and before."""
+    before = _peak()
+    image = Windows([open_reader(path)], threads=threads)
+    rng = np.random.default_rng(0)
+    for places in rng.uniform(-1, 1, (100, _NUM_GLIMPSES, 1, 1, 2)):
+        _look(image, places, "new")
+    image.close()
+    return _peak(), before
+
+
+def _peak():
     # In kilobytes, but on macOS in bytes.
     unit = 2**20 if sys.platform == "darwin" else 2**10
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-    numbers = {
-        "size": list(reader.levels[0][:2]),
-        "levels": len(reader.levels),
-        "peak_megabytes": peak,
-    }
-    for kind, measured in kinds.items():
-        seconds, num_bytes, tiles = np.median(measured[1:], axis=0)
-        numbers[f"{kind}_ms"] = 1e3 * float(seconds)
-        numbers[f"{kind}_bytes"] = int(num_bytes)
-        numbers[f"{kind}_tiles"] = int(tiles)
-    return numbers
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def _seconds(function, *arguments):

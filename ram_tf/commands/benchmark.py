@@ -41,14 +41,16 @@ def main(arguments):
     """Makes the one call of this command, with what its flags say."""
     from ram_tf import benchmark
 
+    config, asked = command_line.read_config(COMMAND), command_line.asked(COMMAND)
     if FLAGS.windows is not None:
+        if FLAGS.workdir or FLAGS.saved_model or FLAGS.image_size or asked:
+            raise InputError("--windows goes with --repeats and --json alone.")
         benchmark.measure_windows(
             command_line.paths(FLAGS.windows),
             repeats=FLAGS.repeats,
             output=FLAGS.json,
         )
         return
-    config, asked = command_line.read_config(COMMAND), command_line.asked(COMMAND)
     stops = command_line.stops()
     if (FLAGS.saved_model or stops) and not FLAGS.workdir:
         raise InputError("--saved_model and --stop need a run: give --workdir.")

@@ -50,6 +50,11 @@ class HuntReader:
                 "A target has 5 pixels or more, and a side is 16 times that at least. "
                 f"Received: target_side={target_side}, side={side}."
             )
+        if not 0 <= label < len(CLASS_NAMES):
+            raise InputError(
+                f"A label is a number from 0 to {len(CLASS_NAMES) - 1}. Received: "
+                f"{label}."
+            )
         rng = np.random.default_rng(seed)
         sizes = [(side, side)]
         while sizes[-1][0] // 2 >= _SMALLEST_LEVEL:
