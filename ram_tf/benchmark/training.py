@@ -18,7 +18,12 @@ from ram_tf.benchmark.clock import (
     median_seconds,
     paired_seconds,
 )
-from ram_tf.benchmark.operations import forward_flops, frozen_pass, step_flops
+from ram_tf.benchmark.operations import (
+    forward_flops,
+    frozen_pass,
+    refuse_windows,
+    step_flops,
+)
 from ram_tf.errors import InputError
 from ram_tf.families import find_family
 from ram_tf.files import write_json
@@ -71,15 +76,6 @@ def run(
         write_json(output, results)
         report(f"wrote {output}")
     return results
-
-
-def refuse_windows(image_shape):
-    """Raises an `InputError` of images that are read in windows."""
-    if None in image_shape:
-        raise InputError(
-            "this benchmark computes on images in memory, and these are read in "
-            "windows: measure reading them with tools/benchmark.py --windows."
-        )
 
 
 def _measure_phase(config, phase, image_size, repeats, report):

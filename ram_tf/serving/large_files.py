@@ -77,6 +77,10 @@ class LargeFiles:
         """Dictionary: position of a file that was not read -> why."""
         return {**self._unopened, **self.network.sensor.unreadable}
 
+    def notes(self):
+        """Returns what is to be said about each open file, a list of lines each."""
+        return [reader.notes for reader in self.network.sensor.windows.readers]
+
     def describe_places(self, position, locations):
         """Writes where a file was looked at: pixels of level 0, and micrometres.
 

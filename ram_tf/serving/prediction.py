@@ -241,8 +241,8 @@ class _LargeReader:
             rows = [_Row(*found, _num_bytes(found.path)) for found in batch]
             with _told_how_to_go_on():
                 positions = self.files.open([found.path for found in batch])
-                for found, each in zip(batch, self.trained.network.sensor.windows.readers):
-                    for note in each.notes:
+                for found, notes in zip(batch, self.files.notes()):
+                    for note in notes:
                         self.notes.add(note, found.name)
                 yield rows, positions
 

@@ -62,8 +62,8 @@ def evaluate(
     split = dataset.measured or split or "test"
     if robustness and dataset.windows is not None:
         raise InputError(
-            "--robustness changes whole images, and these are read in windows: leave it "
-            "out."
+            "--robustness changes whole images, and these are read in windows: leave "
+            "it out."
         )
     stop_epsilons = [trained.network.stop_number(stop) for stop in stops]
     batches = dataset.eval_batches(split, config.eval.batch_size, max_examples)
