@@ -39,7 +39,8 @@ class AttentionModel(FromPreset, keras.Model):
         sensor: A `WindowSensor`, see `look_into`, or `None`.
 
     Call arguments:
-        images: Tensor `(batch, height, width, channels)`, float in [0, 1] or uint8.
+        images: Tensor `(batch, height, width, channels)`, float in [0, 1] or uint8; or
+            positions, see `look_into`.
         policy: Where to look, see `ram_tf.policies`. By keyword alone, as what is no
             tensor is for Keras: `model(images, policy=policy, num_glimpses=6)`.
         num_glimpses: Int >= 1.
@@ -306,7 +307,8 @@ class AttentionModel(FromPreset, keras.Model):
             check_pixels(np.asarray(images))
         looker = Looker(self, policy, num_glimpses, xla=False, xla_sense=False)
         seed = random.make_seed(0) if seed is None else seed
-        return looker.look(looker.prepare(images, training), seed, training)
+        with self.naming_failures():
+            return looker.look(looker.prepare(images, training), seed, training)
 
     def get_config(self):
         serialized = {

@@ -45,17 +45,17 @@ class WindowSensor:
             inside: Float32 `(batch, num, scales, size, size, 1)`: which share of each
                 pixel lies inside.
         """
+        shape = (locations.shape[1], len(sides), size, size)
+        shapes = [(*shape, self.windows.channels), (*shape, 1)]
 
         def cut(positions, locations):
-            return self._read(
-                lambda rows: self.windows.cut(
+            def read(rows):
+                return self.windows.cut(
                     positions[rows], locations[rows], sides, size, reduce_patches
-                ),
-                positions,
-                self._shapes(locations.shape[1], sides, size),
-            )
+                )
 
-        shapes = self._shapes(locations.shape[1], sides, size)
+            return self._read(read, positions, shapes)
+
         found = tf.numpy_function(cut, [positions, locations], [tf.float32, tf.float32])
         return _with_shapes(found, positions, shapes)
 
@@ -97,10 +97,6 @@ class WindowSensor:
             if self._failure is None:
                 raise
             raise self._failure from error
-
-    def _shapes(self, num, sides, size):
-        shape = (num, len(sides), size, size)
-        return [(*shape, self.windows.channels), (*shape, 1)]
 
     def _read(self, read, positions, shapes):
         """Calls `read` of some rows of a batch; of damaged ones there are zeros."""

@@ -31,7 +31,7 @@ def make_config():
     config.data.update(num_train=40, num_test=8, target_side=32)
     config.data.sides = (SIDE,)
     config.model.retina.size, config.model.retina.sides = 8, (32, 128, 512)
-    config.model.glimpse_network.update(glimpse_units=8, location_units=4, units=8)
+    config.model.glimpse_network.update(filters=(4,), strides=(2,), units=8)
     config.model.core.units = 8
     config.train.update(epochs=2, steps_per_epoch=2, batch_size=8, num_glimpses=2)
     config.eval.policies = ("learned", "mean")
