@@ -8,7 +8,7 @@ from ram_tf.benchmark import measure_windows
 from ram_tf.data.windows import HuntReader, write_pyramid
 
 
-# It starts a process for each image, whose memory is its own.
+# What counts the memory slows all of it.
 @pytest.mark.slow
 def test_all_figures_of_each_image_are_reported(tmp_path):
     pytest.importorskip("tifffile", reason="needs the extra large")

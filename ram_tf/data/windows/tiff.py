@@ -5,6 +5,7 @@ may do at the same time, and decoded by what `TiffPage.decode` returned.
 """
 
 import contextlib
+import html
 import logging
 import os
 import re
@@ -386,8 +387,9 @@ def _micrometres(file, page):
     if file.is_ome and file.ome_metadata:
         found = re.search(r'PhysicalSizeX="([^"]+)"', file.ome_metadata)
         unit = re.search(r'PhysicalSizeXUnit="([^"]+)"', file.ome_metadata)
-        known = {"nm": 1e-3, "µm": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
-        unit = known.get(unit[1] if unit else "µm")
+        # The sign may be an entity, or the Greek letter.
+        unit = html.unescape(unit[1] if unit else "µm").replace("\u03bc", "µ")
+        unit = {"nm": 1e-3, "µm": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}.get(unit)
         if found and unit:
             return _positive(float(found[1]) * unit)
     found = re.search(r"\bMPP\s*=\s*([0-9.]+)", text)

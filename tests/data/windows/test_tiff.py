@@ -84,6 +84,16 @@ def write_pyramid(path, *images, **options):
             file.write(image, subfiletype=1, metadata=None, **options)
 
 
+@pytest.mark.parametrize(
+    ("size", "unit", "expected"),
+    [(0.25, "µm", 0.25), (500, "nm", 0.5), (0.5, "\u03bcm", 0.5), (1, "pixel", None)],
+)
+def test_ome_says_micrometres_in_several_units(tmp_path, size, unit, expected):
+    metadata = {"axes": "YXS", "PhysicalSizeX": size, "PhysicalSizeXUnit": unit}
+    tifffile.imwrite(tmp_path / "a.ome.tif", RGB, photometric="rgb", metadata=metadata)
+    assert open_reader(tmp_path / "a.ome.tif").micrometres == expected
+
+
 def test_levels_in_sub_ifds_of_ome_are_read(tmp_path):
     images = [picture()]
     images += [halved(images[0])]
