@@ -10,6 +10,8 @@ VERSION = re.search(
     r'__version__ = "(.+)"', (ROOT / "ram_tf" / "__init__.py").read_text()
 ).group(1)
 
+# Images that are read where a model looks: TIFF with tiles and levels.
+LARGE = ["imagecodecs>=2024.6.1", "tifffile>=2024.7.2"]
 SERVING = ["tensorflow-serving-api>=2.19"]
 DOCS = [
     "ipykernel>=6.29",
@@ -21,11 +23,14 @@ DOCS = [
 ]
 TEST = [
     *DOCS,
+    *LARGE,
     *SERVING,
     "filelock>=3.13",
     "hypothesis>=6.100",
     "pytest>=8",
     "pytest-xdist>=3.6",
+    # A test reads pyramids that another library wrote.
+    "pyvips[binary]>=3",
     "ruff>=0.12,<0.19",
     # A test builds the wheel.
     "setuptools>=70.1",
@@ -71,6 +76,7 @@ setup(
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.19"],
+        "large": LARGE,
         "docs": DOCS,
         "serving": SERVING,
         "test": TEST,

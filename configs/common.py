@@ -117,6 +117,19 @@ def folder():
     )
 
 
+def hunt():
+    """Huge images, computed where a model looks, with one small target in each."""
+    return source(
+        "hunt",
+        num_train=4096,
+        num_test=1024,
+        sides=config_dict.FieldReference((4096,)),
+        target_side=256,
+        channels=1,
+        data_seed=0,
+    )
+
+
 # Families
 
 

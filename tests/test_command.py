@@ -352,6 +352,7 @@ PATHS = {
     "benchmark": ["workdir", "datapath", "saved_model", "json"],
     "serve-client": ["output"],
     "import-checkpoint": ["workdir", "checkpoint"],
+    "write-pyramid": ["output"],
 }
 
 
@@ -366,6 +367,7 @@ NEEDED = {
     "cross-validate": ["workdir=x"],
     "serve-client": ["model=x"],
     "import-checkpoint": ["workdir=x", "checkpoint=x"],
+    "write-pyramid": ["output=x"],
 }
 
 

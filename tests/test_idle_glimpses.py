@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ram_tf import evaluation, layers, models, policies
+from ram_tf import evaluation, layers, models, ops, policies
 from ram_tf.evaluation import movement, reports
 from ram_tf.training.monitors import monitor_mode
 
@@ -26,8 +26,9 @@ def idle(image, starts, background=0.0, locations=None):
     """The three answers for one image, as lists."""
     if locations is None:
         locations = np.zeros((len(starts), 2))
+    patches = ops.cut_patches(image[None], np.int32(starts)[None], SIDE)
     found = movement.idle_glimpses(
-        image[None], np.float32(locations)[None], boxes(*starts), SIDE, background
+        patches, np.float32(locations)[None], boxes(*starts), background
     )
     return {name: np.asarray(value)[0].tolist() for name, value in found.items()}
 

@@ -63,7 +63,7 @@ ALLOWED = {
             "experiment",
             "studies",
         ),
-        *("serving", "benchmark", "interchange"),
+        *("serving", "benchmark", "interchange", "data.windows"),
     ),
 }
 MAY_SEE_A_CONFIG = {"experiment", "studies", "commands"}

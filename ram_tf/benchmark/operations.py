@@ -5,6 +5,7 @@ import contextlib
 import tensorflow as tf
 
 from ram_tf import models, policies, random
+from ram_tf.errors import InputError
 
 _COUNTED = ("MatMul", "BatchMatMulV2", "Conv2D", "DepthwiseConv2dNative")
 
@@ -59,6 +60,15 @@ def forward_flops(
         image_shape,
     )
     return samples * once - (samples - 1) * prepared
+
+
+def refuse_windows(image_shape):
+    """Raises an `InputError` of images that are read in windows."""
+    if None in image_shape:
+        raise InputError(
+            "this benchmark computes on images in memory, and these are read in "
+            "windows: measure reading them with tools/benchmark.py --windows."
+        )
 
 
 def _flops(network, function, image_shape):

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from ram_tf import experiment, models, random
 from ram_tf.benchmark.clock import paired_seconds
+from ram_tf.benchmark.operations import refuse_windows
 from ram_tf.errors import InputError
 from ram_tf.files import write_json
 from ram_tf.processors import num_processors
@@ -31,6 +32,8 @@ def measure_export(folder, workdir, *, repeats=15, output=None, report=print):
     Returns:
         Dictionary of figures by name.
     """
+    restored = experiment.restore(workdir, dtype="float32")
+    refuse_windows(restored.image_shape)
     version = files.last_version(folder)
     size = files.megabytes(version)
     results = {"megabytes": size}
@@ -49,7 +52,6 @@ def measure_export(folder, workdir, *, repeats=15, output=None, report=print):
             f"{figures['p50_ms']:.2f} ms (p99 {figures['p99_ms']:.2f}); batches of "
             f"{timing.BATCH} {figures['images_per_second']:,.0f} images/s"
         )
-    restored = experiment.restore(workdir, dtype="float32")
     shape = (timing.BATCH, *restored.image_shape)
     images = tf.constant(np.random.default_rng(0).random(shape, "float32"))
     exported = tf.saved_model.load(str(version)).signatures["serving_default"]
@@ -99,6 +101,7 @@ def measure_stopping(
     restored = experiment.restore(workdir)
     network, policy = restored.network, restored.pick()
     num_glimpses = restored.config.train.num_glimpses
+    refuse_windows(restored.image_shape)
     dataset = experiment.load_data_for(restored, datapath, report)
     images, _ = dataset.some("test", batch_size)
     images = tf.constant(images)

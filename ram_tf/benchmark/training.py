@@ -18,7 +18,12 @@ from ram_tf.benchmark.clock import (
     median_seconds,
     paired_seconds,
 )
-from ram_tf.benchmark.operations import forward_flops, frozen_pass, step_flops
+from ram_tf.benchmark.operations import (
+    forward_flops,
+    frozen_pass,
+    refuse_windows,
+    step_flops,
+)
 from ram_tf.errors import InputError
 from ram_tf.families import find_family
 from ram_tf.files import write_json
@@ -80,6 +85,7 @@ def _measure_phase(config, phase, image_size, repeats, report):
     else:
         dataset = experiment.load_data(config)
         shape, num_classes = dataset.image_shape, dataset.num_classes
+        refuse_windows(shape)
     strategy = make_strategy(config.runtime.strategy)
     trainer = _build_trainer(config, phase, shape, num_classes, strategy)
     draw = np.random.default_rng(0)

@@ -19,6 +19,7 @@ COMMANDS = (
     "benchmark",
     "serve-client",
     "import-checkpoint",
+    "write-pyramid",
 )
 HELP = {"help", *command_line.HELP}
 

@@ -5,6 +5,7 @@
     --config.model.retina.size=12 --config.model.retina.num_scales=4
   ram-tf benchmark --saved_model=models/NAME --workdir=DIR
   ram-tf benchmark --workdir=DIR --stop=settled:0.5,1,2
+  ram-tf benchmark --windows=small.tif,large.tif
 
 With `--image_size` the images are random bytes and no data are read; without it, the
 data pipeline, and the time from the start of training to its first step, are measured
@@ -32,6 +33,7 @@ def define_flags():
     )
     command_line.define_path("workdir", None, "Run to measure, or that was exported.")
     command_line.define_stop()
+    flags.DEFINE_list("windows", None, "TIFF files to read in windows, FILE,FILE.")
     command_line.define_path("json", None, "File for the numbers.")
 
 
@@ -40,6 +42,15 @@ def main(arguments):
     from ram_tf import benchmark
 
     config, asked = command_line.read_config(COMMAND), command_line.asked(COMMAND)
+    if FLAGS.windows is not None:
+        if FLAGS.workdir or FLAGS.saved_model or FLAGS.image_size or asked:
+            raise InputError("--windows goes with --repeats and --json alone.")
+        benchmark.measure_windows(
+            command_line.paths(FLAGS.windows),
+            repeats=FLAGS.repeats,
+            output=FLAGS.json,
+        )
+        return
     stops = command_line.stops()
     if (FLAGS.saved_model or stops) and not FLAGS.workdir:
         raise InputError("--saved_model and --stop need a run: give --workdir.")

@@ -14,6 +14,7 @@ from ram_tf.data.transforms import (
     Translate,
 )
 from ram_tf.data.walk import Found, find_images
+from ram_tf.data.windows_source import why_not_large
 from ram_tf.data.xor import xor
 
 __all__ = [
@@ -34,5 +35,6 @@ __all__ = [
     "load",
     "read_image",
     "synthetic",
+    "why_not_large",
     "xor",
 ]

@@ -12,6 +12,7 @@ from ram_tf.data.photographs import Photographs
 from ram_tf.data.store import Kept
 from ram_tf.data.tensors import as_constant
 from ram_tf.data.transforms import apply_transforms, example_uniforms, num_uniforms
+from ram_tf.data.windows import Part, Windows
 from ram_tf.errors import InputError
 from ram_tf.pixels import check_pixels
 
@@ -44,25 +45,33 @@ class Split:
 
     Args:
         images: Array `(n, h, w, C)`, uint8 or float in [0, 1], before the transforms;
-            or `Photographs`, of any sizes; or `Kept`, of one size, in a file.
+            or `Photographs`, of any sizes; or `Kept`, of one size, in a file; or
+            `Windows`, or a `Part` of them: what is read where a model looks.
         labels: Array `(n,)`, integer.
         transforms: Tuple of transforms, applied in order to a batch.
         groups: Array `(n,)`, integer: of which original picture each one is, where
             several are of one; `None` where all differ.
     """
 
-    images: np.ndarray | Photographs | Kept
+    images: np.ndarray | Photographs | Kept | Windows | Part
     labels: np.ndarray
     transforms: tuple = ()
     groups: np.ndarray | None = None
 
     def __post_init__(self):
         images, labels = self.images, np.asarray(self.labels)
-        if not isinstance(images, (Photographs, Kept)):
+        if isinstance(images, Windows):
+            images = images.take(range(len(images)))
+        if isinstance(images, Part) and self.transforms:
+            raise InputError(
+                "Images that are read in windows go through no transforms. Received: "
+                f"{self.transforms}."
+            )
+        if not isinstance(images, (Photographs, Kept, Part)):
             images = self._checked(np.asarray(images), labels)
         elif labels.shape != (len(images),):
             raise InputError(
-                f"There must be one label for each of {len(images)} photographs. "
+                f"There must be one label for each of {len(images)} images. "
                 f"Received: {labels.shape}."
             )
         if not np.issubdtype(labels.dtype, np.integer):
@@ -100,7 +109,10 @@ class Split:
 
     @property
     def image_shape(self):
-        """(height, width, channels) after the transforms."""
+        """(height, width, channels) after the transforms.
+
+        Of images that are read in windows height and width are `None`.
+        """
         shape = self._source.image_shape
         for transform in self.transforms:
             shape = transform.output_shape(*shape)
@@ -112,6 +124,8 @@ class Split:
             return self.images
         if isinstance(self.images, Kept):
             return _KeptImages(self.images)
+        if isinstance(self.images, Part):
+            return _Positions(self.images)
         return _ImageArray(self.images)
 
     def load(self):
@@ -120,6 +134,9 @@ class Split:
 
     def batch(self, examples, seed, epoch):
         """Returns images and labels of some examples, in the graph.
+
+        Instead of images that are read in windows, it returns their positions in the
+        `Windows`: int32 `(B,)`.
 
         Args:
             examples: Integer tensor `(B,)`, positions in this split.
@@ -171,6 +188,25 @@ class _KeptImages(_ImageArray):
         return super().gather(tf.gather(self.rows, examples), uniforms)
 
 
+class _Positions:
+    """The positions of images in `Windows`, in the place of the images."""
+
+    num_draws = 0
+
+    def __init__(self, part):
+        self.part = part
+
+    @property
+    def image_shape(self):
+        return None, None, self.part.windows.channels
+
+    def load(self):
+        return self.part.positions
+
+    def gather(self, examples, uniforms):
+        return tf.gather(self.part.positions, examples)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
     """A data set with its three splits.
@@ -214,6 +250,11 @@ class Dataset:
                     f"The splits of {self.name} must have images of one shape. "
                     f"Received: train {self.image_shape}, {name} {split.image_shape}."
                 )
+            if getattr(split.images, "windows", None) is not self.windows:
+                raise InputError(
+                    f"The splits of {self.name} must share one `Windows`: take them "
+                    "from it."
+                )
         if self.fingerprint is None:
             splits = (self.train, self.validation, self.test)
             labels = [split.labels.astype("<i8").tobytes() for split in splits]
@@ -224,6 +265,12 @@ class Dataset:
     def image_shape(self):
         """(height, width, channels) of an image as a model gets it."""
         return self.train.image_shape
+
+    @property
+    def windows(self):
+        """The `Windows` that batches hold positions of, or `None`: they hold images."""
+        images = self.train.images
+        return images.windows if isinstance(images, Part) else None
 
     @property
     def num_classes(self):

@@ -14,6 +14,7 @@ from ram_tf.data.levels import check_range
 from ram_tf.data.notes import Notes
 from ram_tf.data.photographs import Photographs
 from ram_tf.data.reading import Cache, decode_all
+from ram_tf.data.recognition import recognise
 from ram_tf.data.transforms import HorizontalFlip, size_pair
 from ram_tf.data.walk import printable, walk
 from ram_tf.errors import InputError
@@ -105,8 +106,9 @@ def folder(
     if image_size is not None:
         image_size = size_pair(image_size, "image_size")
     value_range = check_range(value_range)
-    _check_options(image_size, square, channels, num_folds, fold)
-    _check_shares(test_fraction=test_fraction, validation_fraction=validation_fraction)
+    _check_options(image_size, square, channels)
+    check_folds(num_folds, fold)
+    check_shares(test_fraction=test_fraction, validation_fraction=validation_fraction)
     if datapath is None or not pathlib.Path(datapath).exists():
         raise InputError(
             f"The datapath '{datapath}' does not exist. Give a folder of class "
@@ -114,7 +116,7 @@ def folder(
         )
     datapath = pathlib.Path(datapath)
     with contextlib.ExitStack() as stack:
-        found, listing = _find(datapath, stack, measured)
+        found, listing = find(datapath, stack, measured)
         has_test = layout.TEST in found.groups
         if measured is None and num_folds is not None and has_test:
             raise InputError(
@@ -124,12 +126,8 @@ def folder(
         shares = layout.Shares(
             test_fraction, validation_fraction, split_seed, seed, num_folds, fold
         )
-        fingerprint = _fingerprint(found)
-        groups = (
-            layout.divide(found, shares)
-            if measured is None
-            else _choose(datapath, found, measured, fingerprint, shares)
-        )
+        fingerprint = make_folder_fingerprint(found)
+        groups = share_out(datapath, found, measured, fingerprint, shares)
         every, decoding = [each.file for each in found.everything()], Notes()
         images, digests = decode_all(
             {split: [each.file for each in placed] for split, placed in groups.items()},
@@ -185,10 +183,17 @@ def folder(
     )
 
 
-def _find(datapath, stack, measured):
-    """Returns the `Layout` of the pictures at a path, and the `Listing`."""
+def find(datapath, stack, measured, why_not=recognise):
+    """Returns the `Layout` of the pictures at a path, and the `Listing`.
+
+    Args:
+        datapath: `pathlib.Path` of a folder or an archive.
+        stack: `contextlib.ExitStack` that closes the archive.
+        measured: `Measured` or `None`.
+        why_not: As for `Listing.pictures`.
+    """
     listing = walk(datapath, stack)
-    pictures = listing.pictures()
+    pictures = listing.pictures(why_not)
     known = None if measured is None else measured.class_names
     try:
         found = layout.arrange(datapath, pictures, listing.folders, known)
@@ -198,6 +203,21 @@ def _find(datapath, stack, measured):
     for file in found.loose:
         listing.left_out.add("pictures beside the class folders", file.name)
     return found, listing
+
+
+def share_out(datapath, found, measured, fingerprint, shares):
+    """Returns {split: pictures}, of data to measure a model on one split alone.
+
+    Args:
+        datapath: Where they are, for messages.
+        found: `Layout`.
+        measured: `Measured` or `None`.
+        fingerprint: String, that of the data.
+        shares: `Shares`.
+    """
+    if measured is None:
+        return layout.divide(found, shares)
+    return _choose(datapath, found, measured, fingerprint, shares)
 
 
 def _choose(datapath, found, measured, fingerprint, shares):
@@ -254,22 +274,27 @@ def _describe_shared(groups, digests):
     )
 
 
-def _check_options(image_size, square, channels, num_folds, fold):
+def _check_options(image_size, square, channels):
     if image_size is not None and square is not None:
         raise InputError(
             f"`data.image_size` is {image_size} and `data.square` {square}: "
             "images are kept in one of the two ways. Make one of them None."
         )
+    if channels not in (1, 3):
+        raise InputError(f"`data.channels` must be 1 or 3. Received: {channels}.")
+
+
+def check_folds(num_folds, fold):
+    """Refuses parts of a cross-validation that there are not."""
     if num_folds is not None and not 0 <= fold < num_folds >= 2:
         raise InputError(
             "`data.num_folds` must be at least 2, and `data.fold` from 0 to one less. "
             f"Received: num_folds={num_folds}, fold={fold}."
         )
-    if channels not in (1, 3):
-        raise InputError(f"`data.channels` must be 1 or 3. Received: {channels}.")
 
 
-def _check_shares(**shares):
+def check_shares(**shares):
+    """Refuses shares, given by the names of their keys, that are none."""
     for name, share in shares.items():
         if not 0 < share < 1:
             raise InputError(
@@ -278,8 +303,13 @@ def _check_shares(**shares):
             )
 
 
-def _fingerprint(found):
-    """Of the rule of splits, and of the pictures' paths in the data set and sizes."""
+def make_folder_fingerprint(found):
+    """Returns the fingerprint of pictures: of the rule of splits, and of their paths
+    in the data set and sizes.
+
+    Args:
+        found: `Layout`.
+    """
     listed = [
         os.fsencode(
             f"{split + '/' if found.divided else ''}{placed.path} {placed.file.size()}"

@@ -36,6 +36,11 @@ def same_name(name):
     return unicodedata.normalize("NFC", name)
 
 
+def split_of(name):
+    """Returns the split that a word names, as "val" or "Testing", or `None`."""
+    return _WORDS.get(name.lower())
+
+
 class Placed(NamedTuple):
     """A picture with its place in the data set.
 

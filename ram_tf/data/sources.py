@@ -22,6 +22,7 @@ from ram_tf.data.transforms import (
     example_uniforms,
     size_pair,
 )
+from ram_tf.data.windows_source import hunt, windows
 from ram_tf.data.xor import xor
 from ram_tf.errors import InputError
 from ram_tf.files import expand_path
@@ -424,6 +425,7 @@ SOURCES = {
     "cluttered_mnist": cluttered_mnist,
     "digits": digits,
     "folder": folder,
+    "hunt": hunt,
     "mnist": mnist,
     "omniglot": omniglot,
     "stanford_dogs": stanford_dogs,
@@ -436,5 +438,6 @@ SOURCES = {
     "tinyimagenet": functools.partial(
         colour_images, "tinyimagenet", "tinyimagenet", "train", "val"
     ),
+    "windows": windows,
     "xor": xor,
 }

@@ -141,12 +141,17 @@ class Listing:
     left_out: LeftOut
     notes: list
 
-    def pictures(self):
-        """Returns the files that are pictures; the others are counted as left out."""
+    def pictures(self, why_not=recognise):
+        """Returns the files that are pictures; the others are counted as left out.
+
+        Args:
+            why_not: Function like `recognise`: of a file's name and of what opens it,
+                `None` of a picture, else a reason.
+        """
         found = []
         # In the order in which an archive is read fastest.
         for file in sorted(self.files, key=lambda file: file.position):
-            reason = recognise(file.parts[-1], file.open)
+            reason = why_not(file.parts[-1], file.open)
             if reason is None:
                 found.append(file)
             else:
@@ -184,7 +189,7 @@ def walk(path, stack):
     return Listing(sorted(files, key=lambda f: f.parts), folders, left_out, notes)
 
 
-def find_images(paths, report=None):
+def find_images(paths, report=None, why_not=recognise):
     """Finds the pictures among paths and in the folders among them.
 
     A file that is named is taken for a picture, whatever it is.
@@ -192,6 +197,7 @@ def find_images(paths, report=None):
     Args:
         paths: Image files, and folders of them.
         report: Function of one line of text, told what is left out; `None` for none.
+        why_not: As for `Listing.pictures`.
 
     Returns:
         A list of `Found`, those of a folder in the order of their names.
@@ -201,7 +207,7 @@ def find_images(paths, report=None):
     found = []
     for path in map(str, paths):
         if os.path.isdir(path):
-            found.extend(_find_below(path, report))
+            found.extend(_find_below(path, report, why_not))
         elif os.path.exists(path):
             found.append(Found(path, os.path.basename(path)))
         else:
@@ -209,10 +215,10 @@ def find_images(paths, report=None):
     return found
 
 
-def _find_below(path, report):
+def _find_below(path, report, why_not):
     with contextlib.ExitStack() as stack:
         listing = walk(pathlib.Path(path), stack)
-    pictures = listing.pictures()
+    pictures = listing.pictures(why_not)
     lines = [*listing.left_out.lines(), *listing.notes]
     if not pictures:
         what = "; ".join(lines) or "it is empty"

@@ -57,6 +57,9 @@ def compare_policies(
         of each image's mean over the seeds, clustered by `groups`; measures that are no
         mean over images have none.
 
+        Where images are read in windows, `bytes_read` is what one image took of all its
+        copies, `mean` and `std` over the seeds, with no tile kept from another pass.
+
         Each policy also has `mc_samples` and `seeds`, with which it was run; `blind`,
         whether it looks where it does whatever the image shows;
         `num_correct`, after the last glimpse, one count a seed; and `statistics`. With
@@ -79,15 +82,18 @@ def compare_policies(
             background=background,
             xla=xla,
         )
-        runs, moves = [], []
+        runs, moves, bytes_read = [], [], []
         for seed in range(seeds if draws else 1):
             examples, statistics = evaluator.by_example(batches, seed)
             runs.append(examples)
             moves.append(statistics)
+            bytes_read.append(float(np.mean(evaluator.bytes_read)))
             if progress:
                 progress()
         compared[name] = _over_seeds(evaluator, runs, moves, groups)
         compared[name]["blind"] = policy.blind
+        if network.sensor is not None:
+            compared[name]["bytes_read"] = mean_and_std(bytes_read)
         right[name] = np.mean([examples["accuracy"] for examples in runs], axis=0)
     for name in set(right) - {"random"} if "random" in right else ():
         difference = right[name] - right["random"]

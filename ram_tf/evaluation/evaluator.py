@@ -38,6 +38,10 @@ class Evaluator:
             batch; `examples` are positions in the set, see `evaluation.perturbations`.
         background: Float in [0, 1], what is empty in an image, or `None`.
         xla: Boolean. Compile all of it with XLA, else only what cuts glimpses.
+
+    Attributes:
+        bytes_read: List, one number a batch of the last pass: bytes that were read of
+            windows for an image, on average; without windows 0.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Evaluator:
         self.unknown_class = unknown_class
         self.perturb = perturb
         self.background = background
+        self.bytes_read = []
         self._rollout = self.looker.compile(self._run)
         self._prepare = tf.function(self._inputs, autograph=False)
         self._watch = tf.function(self._idle, autograph=False)
@@ -108,12 +113,15 @@ class Evaluator:
             mean is the measure of that name, beside what others are made of; and
             `movement.policy_statistics` of the first images.
         """
-        parts, locations, first = [], [], 0
+        parts, locations, sizes, first = [], [], [], 0
+        self._forget_tiles()
         for index, (images, labels, weights) in enumerate(batches):
             batch_seed = random.make_seed(seed, index)
             positions = first + tf.range(len(weights))
             context, seen, size = self._prepare(images, positions)
+            before = self._bytes_read()
             probabilities, places, gains, stops = self._rollout(context, batch_seed)
+            self.bytes_read.append((self._bytes_read() - before) / len(weights))
             idle = self._watch(seen, places[:, 0])
             kept = np.asarray(weights) > 0
             first += int(kept.sum())
@@ -128,23 +136,35 @@ class Evaluator:
             parts.append(part)
             if len(locations) * len(kept) < _EXAMPLES_FOR_STATISTICS:
                 locations.append(np.asarray(places)[:, 0][kept])
-        image_size = tuple(int(length) for length in size)
+                size = np.broadcast_to(np.reshape(size, (-1, 2)), (len(kept), 2))
+                sizes.append(size[kept])
         examples = {
             name: np.concatenate([part[name] for part in parts]) for name in parts[0]
         }
-        return examples, self._statistics(locations, image_size)
+        return examples, self._statistics(locations, np.concatenate(sizes))
 
     def _inputs(self, images, positions):
-        size = tf.shape(images)[1:3]
+        size = self.looker.network.image_sizes(images)
         if self.perturb is not None:
             images = self.perturb(images, positions)
-        return self.looker.prepare(images), images, size
+        return self.looker.prepare(images), images, tf.convert_to_tensor(size)
 
     def _idle(self, images, locations):
         network = self.looker.network
-        boxes = network.glimpse_boxes(locations, tuple(images.shape[1:3]))
-        side = network.glimpse_sides[0]
-        return idle_glimpses(images, locations, boxes, side, self.background)
+        boxes = network.glimpse_boxes(locations, network.image_sizes(images))
+        patches = network.finest_patches(images, locations)
+        return idle_glimpses(patches, locations, boxes, self.background)
+
+    def _bytes_read(self):
+        sensor = self.looker.network.sensor
+        return 0 if sensor is None else sensor.windows.counts.bytes_read
+
+    def _forget_tiles(self):
+        """Counts from nothing: what another policy read is read again."""
+        sensor = self.looker.network.sensor
+        if sensor is not None:
+            sensor.windows.cache.clear()
+        self.bytes_read = []
 
     def _run(self, context, seed):
         looker = self.looker
@@ -158,10 +178,18 @@ class Evaluator:
         stops = [stop for stop in stops if stop is not None]
         return probabilities, looker.by_copy(result.locations), gains, stops
 
-    def _statistics(self, locations, image_size):
+    def _statistics(self, locations, sizes):
+        sizes = sizes[:_EXAMPLES_FOR_STATISTICS]
         locations = np.concatenate(locations)[:_EXAMPLES_FOR_STATISTICS]
-        boxes = self.looker.network.glimpse_boxes(locations, image_size)
-        return policy_statistics(locations, np.asarray(boxes), image_size)
+        boxes = self.looker.network.glimpse_boxes(locations, _one_size(sizes))
+        return policy_statistics(locations, np.asarray(boxes), sizes)
+
+
+def _one_size(sizes):
+    """Sizes `(images, 2)` as `glimpse_boxes` takes them: one, where all are alike."""
+    if (sizes == sizes[0]).all():
+        return tuple(sizes[0].tolist())
+    return sizes[:, None]
 
 
 def _batch_measures(probabilities, labels):

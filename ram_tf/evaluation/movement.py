@@ -3,8 +3,6 @@
 import numpy as np
 from keras import ops
 
-from ram_tf.ops import cut_patches
-
 COLLAPSED_SPREAD = 0.02
 # A pixel, in [0, 1], that differs by no more shows nothing.
 FAINTEST = 0.05
@@ -59,13 +57,13 @@ def describe_coverage(image_size, sides, num_glimpses):
     return line
 
 
-def policy_statistics(locations, boxes, image_size):
+def policy_statistics(locations, boxes, sizes):
     """Says how a policy moves over a set of images.
 
     Args:
         locations: Array `(images, glimpses, 2)`, (x, y) in [-1, 1].
         boxes: Int array `(images, glimpses, scales, 4)` of `glimpse_boxes`.
-        image_size: Tuple `(height, width)` in pixels.
+        sizes: (height, width) in pixels of the images, or an array `(images, 2)`.
 
     Returns:
         Dictionary of floats: `spread`, standard deviation between images of the
@@ -73,14 +71,11 @@ def policy_statistics(locations, boxes, image_size):
         pixels inside the finest boxes; `revisits`, share of later glimpses whose finest
         box overlaps that of an earlier one by more than half of its area.
     """
-    height, width = image_size
     finest = np.asarray(boxes)[:, :, 0]
-    seen = np.zeros((len(finest), height, width), bool)
-    low = np.maximum(finest[..., :2], 0)
-    high = np.maximum(np.minimum(finest[..., 2:], image_size), 0)
-    for image, (starts, ends) in enumerate(zip(low, high)):
-        for (top, left), (bottom, right) in zip(starts, ends):
-            seen[image, top:bottom, left:right] = True
+    sizes = np.broadcast_to(sizes, (len(finest), 2))[:, None].astype(np.int64)
+    low = np.clip(finest[..., :2], 0, sizes)
+    high = np.clip(finest[..., 2:], 0, sizes)
+    seen = np.array([_covered(*corners) for corners in zip(low, high)])
     starts, sides = finest[..., :2], finest[0, 0, 2:] - finest[0, 0, :2]
     distance = np.abs(starts[:, :, None] - starts[:, None])
     overlap = np.maximum(sides - distance, 0).prod(axis=-1)
@@ -89,19 +84,36 @@ def policy_statistics(locations, boxes, image_size):
     later = np.asarray(locations)[:, 1:]
     return {
         "spread": float(np.sqrt(later.var(axis=0).mean())) if later.size else 0.0,
-        "coverage": float(seen.mean()),
+        "coverage": float(np.mean(seen / sizes[:, 0].prod(axis=1))),
         "revisits": float(again.mean()) if again.size else 0.0,
     }
 
 
-def idle_glimpses(images, locations, boxes, side, background):
+def _covered(low, high):
+    """Counts the pixels inside any of some boxes, of (row, column) `(boxes, 2)`.
+
+    Between the edges of boxes nothing changes: an image of any size is a small grid.
+    """
+    edges = [np.unique([low[:, axis], high[:, axis]]) for axis in (0, 1)]
+    seen = np.zeros([len(each) - 1 for each in edges], bool)
+    for start, end in zip(low, high):
+        rows, columns = (
+            slice(*np.searchsorted(each, (start[axis], end[axis])))
+            for axis, each in enumerate(edges)
+        )
+        seen[rows, columns] = True
+    heights, widths = map(np.diff, edges)
+    return int(heights @ seen @ widths)
+
+
+def idle_glimpses(patches, locations, boxes, background):
     """Says of each glimpse whether it can tell little, in the graph.
 
     Args:
-        images: Tensor `(images, height, width, channels)`, uint8, or float in [0, 1].
+        patches: Tensor `(images, glimpses, side, side, channels)`, uint8, or float in
+            [0, 1]: what the finest box of each shows.
         locations: Tensor `(images, glimpses, 2)`, (x, y) in [-1, 1].
         boxes: Int tensor `(images, glimpses, scales, 4)` of `glimpse_boxes`.
-        side: Int, side of the finest box.
         background: Float in [0, 1], what is empty in an image, or `None`.
 
     Returns:
@@ -112,21 +124,21 @@ def idle_glimpses(images, locations, boxes, side, background):
         box, from that of an earlier one on both axes; `on_edge`, a coordinate of the
         location is `EDGE` or more in size.
     """
-    starts, glimpses = ops.cast(boxes[:, :, 0, :2], "int32"), boxes.shape[1]
+    finest, glimpses = ops.cast(boxes[:, :, 0], "int32"), boxes.shape[1]
+    starts, side = finest[..., :2], finest[0, 0, 2] - finest[0, 0, 0]
     distance = ops.abs(starts[:, :, None] - starts[:, None])
     near = ops.all(2 * distance < side, axis=-1)
     earlier = ops.tril(ops.ones((glimpses, glimpses), dtype="bool"), -1)
     found = {
-        "blank": _shows_nothing(images, starts, side, background),
+        "blank": _shows_nothing(patches, background),
         "seen_before": ops.any(ops.logical_and(near, earlier), axis=-1),
         "on_edge": ops.any(ops.abs(locations) >= EDGE, axis=-1),
     }
     return {name: ops.cast(value, "float32") for name, value in found.items()}
 
 
-def _shows_nothing(images, starts, side, background):
-    patches = cut_patches(images, starts, side)  # Outside, the border repeats itself.
-    scale = 255.0 if images.dtype == "uint8" else 1.0
+def _shows_nothing(patches, background):
+    scale = 255.0 if patches.dtype == "uint8" else 1.0
     low = ops.cast(ops.min(patches, axis=(2, 3)), "float32") / scale
     high = ops.cast(ops.max(patches, axis=(2, 3)), "float32") / scale
     if background is None:

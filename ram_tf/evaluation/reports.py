@@ -12,7 +12,7 @@ from ram_tf.evaluation.movement import (
     describe_idle,
     later_share,
 )
-from ram_tf.evaluation.words import format_accuracy
+from ram_tf.evaluation.words import describe_shape, format_accuracy
 
 
 def introduce(config, phase, dataset, network, num_replicas, report=print):
@@ -23,13 +23,15 @@ def introduce(config, phase, dataset, network, num_replicas, report=print):
     report(
         f"{config.family} ({phase.name}) on {dataset.name}: {len(dataset.train):,} "
         f"training, {', '.join(sizes)} images of "
-        f"{'x'.join(map(str, dataset.image_shape))}; "
+        f"{describe_shape(dataset.image_shape)}; "
         f"{network.count_params():,} parameters; {num_replicas} replica(s)"
     )
+    smallest = dataset.image_shape[:2]
+    if dataset.windows is not None:
+        sizes = dataset.windows.sizes
+        smallest = tuple(sizes[sizes.prod(axis=1).argmin()].tolist())
     report(
-        describe_coverage(
-            dataset.image_shape[:2], network.glimpse_sides, config.train.num_glimpses
-        )
+        describe_coverage(smallest, network.glimpse_sides, config.train.num_glimpses)
     )
 
 
@@ -113,6 +115,15 @@ def report_details(compared, report=print):
             unit = " nats" if measure == "likelihood_gain" else ""
             values = measured[measure]["mean"]
             _report_row(f"  {name:12} {measure}{unit}", values, "7.2f", report)
+    for name, measured in measured_policies.items():
+        if "bytes_read" in measured:
+            count = measured["bytes_read"]["mean"]
+            copies = measured["mc_samples"]
+            report(
+                f"  {name:12} read {count:,.0f} bytes of an image in "
+                f"{compared['num_glimpses']} glimpses"
+                + (f" of each of {copies} samples" if copies > 1 else "")
+            )
     report_idle(compared, report)
     _report_differences(measured_policies, report)
     _report_gains(measured_policies, report)

@@ -16,3 +16,10 @@ def format_places(places):
     """
     places = np.round(places[~np.isnan(places[:, 0])], 3) + 0.0  # No "-0.000".
     return " ".join(f"({x:.3f},{y:.3f})" for x, y in places)
+
+
+def describe_shape(image_shape):
+    """Says (height, width, channels); of windows the first two are `None`."""
+    if None in image_shape:
+        return f"any size and {image_shape[-1]} channel(s), read in windows"
+    return "x".join(map(str, image_shape))

@@ -40,6 +40,8 @@ def build_network(config, image_shape, num_classes):
         network = find_family(config.family).build(num_classes, **plain(config.model))
     except (TypeError, ValueError) as error:
         raise InputError(_describe_failure(config, str(error))) from error
+    if None in image_shape:
+        network.check_windows()
     network.build((None, *image_shape))
     phase = last_phase(config)
     rules = phase.stop_rules  # Of what the baseline learns to expect.

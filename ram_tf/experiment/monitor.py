@@ -74,11 +74,10 @@ class PolicyMonitor(keras.callbacks.Callback):
         @looker.compile
         def look(images):
             looked = looker.look(looker.prepare(images), random.make_seed(0))
-            size, side = images.shape[1:3], looker.network.glimpse_sides[0]
-            boxes = looker.network.glimpse_boxes(looked.locations, size)
-            idle = movement.idle_glimpses(
-                images, looked.locations, boxes, side, self.background
-            )
+            network, places = looker.network, looked.locations
+            boxes = network.glimpse_boxes(places, network.image_sizes(images))
+            patches = network.finest_patches(images, places)
+            idle = movement.idle_glimpses(patches, places, boxes, self.background)
             return looked.locations, boxes, idle, ops.log_softmax(looked.logits)
 
         self._look = look
@@ -88,7 +87,9 @@ class PolicyMonitor(keras.callbacks.Callback):
         locations, boxes, idle, beliefs = self._look(self.images)
         locations = np.asarray(locations)
         statistics = movement.policy_statistics(
-            locations, np.asarray(boxes), self.images.shape[1:3]
+            locations,
+            np.asarray(boxes),
+            np.reshape(self.model.attention.image_sizes(self.images), (-1, 2)),
         )
         logs.update(statistics)
         shares = {

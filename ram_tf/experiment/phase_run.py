@@ -121,6 +121,7 @@ class PhaseRun:
         dataset = self.session.dataset
         with self.session.strategy.scope():
             network = build_network(config, dataset.image_shape, dataset.num_classes)
+            network.look_into(dataset.windows)
             trainer = build_trainer(config, self.phase, network)
             optimizer, decisive = make_optimizer(
                 train.learning_rate,

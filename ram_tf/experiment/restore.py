@@ -154,7 +154,8 @@ def load_data_for(trained, datapath=None, report=print, split=None):
         InputError: If their classes or sizes are others.
     """
     options = {}
-    if trained.config.data.name == "folder" and (datapath or split == "all"):
+    of_folders = trained.config.data.name in ("folder", "windows")
+    if of_folders and (datapath or split == "all"):
         options["measured"] = data.Measured(
             trained.class_names, trained.fingerprint, split
         )
@@ -165,6 +166,7 @@ def load_data_for(trained, datapath=None, report=print, split=None):
         )
     dataset = load_data(trained.config, datapath, report, **options)
     check_classes(trained.class_names, trained.image_shape, dataset)
+    trained.network.look_into(dataset.windows)
     if trained.fingerprint not in (None, dataset.fingerprint):
         report(
             f"warning: these data ({dataset.fingerprint}) are not those of the run "

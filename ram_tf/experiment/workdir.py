@@ -8,6 +8,7 @@ import shutil
 
 from ram_tf import locks
 from ram_tf.errors import InputError, warn
+from ram_tf.evaluation.words import describe_shape
 from ram_tf.experiment import past_configs
 from ram_tf.experiment.config import last_epoch
 from ram_tf.files import check_renames, write_json
@@ -96,7 +97,7 @@ def check_classes(class_names, image_shape, dataset):
 def _describe_classes(class_names, image_shape, longest=10):
     names = ", ".join(class_names[:longest])
     more = ", ..." if len(class_names) > longest else ""
-    shape = "x".join(map(str, image_shape))
+    shape = describe_shape(image_shape)
     return f"{len(class_names)} classes ({names}{more}) in images of {shape}"
 
 

@@ -12,6 +12,7 @@ from ram_tf.models.pham import PHAM
 from ram_tf.models.ram import RAM
 from ram_tf.models.rollout import rollout
 from ram_tf.models.stop_rules import LittlePromise, LittleToGain, Settled, StopRule
+from ram_tf.models.window_sensor import WindowSensor
 
 __all__ = [
     "DRAM",
@@ -30,6 +31,7 @@ __all__ = [
     "Rollout",
     "Settled",
     "StopRule",
+    "WindowSensor",
     "check_capabilities",
     "rollout",
 ]

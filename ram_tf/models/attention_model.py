@@ -1,3 +1,4 @@
+import contextlib
 import functools
 
 import keras
@@ -10,7 +11,8 @@ from ram_tf.errors import InputError
 from ram_tf.models.from_preset import FromPreset
 from ram_tf.models.looker import Looker
 from ram_tf.models.stop_rules import check_number
-from ram_tf.ops import patch_starts
+from ram_tf.models.window_sensor import WindowSensor
+from ram_tf.ops import cut_patches, patch_starts
 from ram_tf.pixels import check_pixels
 
 # How a network comes by a rule that has none of its own.
@@ -34,9 +36,11 @@ class AttentionModel(FromPreset, keras.Model):
         parts: Names of constructor arguments that are layers, for serialisation.
         stop_rule: A `StopRule` class, or `None` where nothing says when to stop; a
             network may be given one that reads what it was trained for.
+        sensor: A `WindowSensor`, see `look_into`, or `None`.
 
     Call arguments:
-        images: Tensor `(batch, height, width, channels)`, float in [0, 1] or uint8.
+        images: Tensor `(batch, height, width, channels)`, float in [0, 1] or uint8; or
+            positions, see `look_into`.
         policy: Where to look, see `ram_tf.policies`. By keyword alone, as what is no
             tensor is for Keras: `model(images, policy=policy, num_glimpses=6)`.
         num_glimpses: Int >= 1.
@@ -53,6 +57,73 @@ class AttentionModel(FromPreset, keras.Model):
     overview_shape = None
     parts = ()
     stop_rule = None
+    sensor = None
+
+    def check_windows(self):
+        """Raises an `InputError` if it cannot look at images read in windows."""
+        raise InputError(
+            f"{type(self).__name__} cannot look at images that are read in windows: it "
+            "needs to know their size. The families ram, active_ram, dram and mram can."
+        )
+
+    def look_into(self, windows, skip_unreadable=False):
+        """Looks at images that are read in windows from now on.
+
+        `images` are their positions then, int `(batch,)`. To be called before anything
+        is made that looks.
+
+        Args:
+            windows: `data.windows.Windows`, or `None`: images are images again.
+            skip_unreadable: Boolean, see `WindowSensor`.
+
+        Raises:
+            InputError: If the network cannot.
+        """
+        if windows is None:
+            self.sensor = None
+            return
+        self.check_windows()
+        self.sensor = WindowSensor(windows, skip_unreadable)
+
+    def naming_failures(self):
+        """A context that raises what reading windows raised in the graph, as it was."""
+        if self.sensor is None:
+            return contextlib.nullcontext()
+        return self.sensor.naming_failures()
+
+    def image_sizes(self, images):
+        """What `glimpse_boxes` takes as `image_size` of a batch of images."""
+        if self.sensor is None:
+            return tuple(images.shape[1:3])
+        return self.sensor.sizes(images)[:, None]
+
+    def finest_patches(self, images, locations):
+        """Cuts what lies in the finest box of each glimpse.
+
+        Args:
+            images: Tensor of images, or of positions in windows.
+            locations: Float tensor `(batch, num, 2)`.
+
+        Returns:
+            `(batch, num, side, side, channels)`, uint8, or float in [0, 1]. Outside of
+            the image something of the inside repeats itself. Of windows it is as coarse
+            as a glimpse.
+        """
+        if self.sensor is not None:
+            side, *_ = self.glimpse_sides
+            patches, inside = (
+                each[:, :, 0]
+                for each in self.sensor.glimpses(
+                    images, locations, (side,), min(side, self.retina.size)
+                )
+            )
+            whole = inside >= 1.0
+            brightest = ops.max(
+                ops.where(whole, patches, -1.0), axis=(2, 3), keepdims=True
+            )
+            return ops.where(whole, patches, brightest)
+        starts = self.glimpse_boxes(locations, self.image_sizes(images))[..., 0, :2]
+        return cut_patches(images, ops.cast(starts, "int32"), self.glimpse_sides[0])
 
     def prepare(self, images, training=False):
         """Computes what is needed once an image. Runs outside compiled steps.
@@ -213,7 +284,8 @@ class AttentionModel(FromPreset, keras.Model):
 
         Args:
             locations: `(..., 2)`, (x, y) in [-1, 1].
-            image_size: Tuple `(height, width)`.
+            image_size: Tuple `(height, width)`; or, where images differ, int tensor
+                `(..., 2)` of them that broadcasts.
 
         Returns:
             Int tensor `(..., scales, 4)`: top, left, bottom, right; the last two are
@@ -226,11 +298,17 @@ class AttentionModel(FromPreset, keras.Model):
         return ops.stack(boxes, axis=-2)
 
     def call(self, images, policy, num_glimpses, training=False, seed=None):
-        if tf.executing_eagerly() and not isinstance(images, keras.KerasTensor):
+        pixels = self.sensor is None
+        if (
+            pixels
+            and tf.executing_eagerly()
+            and not isinstance(images, keras.KerasTensor)
+        ):
             check_pixels(np.asarray(images))
         looker = Looker(self, policy, num_glimpses, xla=False, xla_sense=False)
         seed = random.make_seed(0) if seed is None else seed
-        return looker.look(looker.prepare(images, training), seed, training)
+        with self.naming_failures():
+            return looker.look(looker.prepare(images, training), seed, training)
 
     def get_config(self):
         serialized = {

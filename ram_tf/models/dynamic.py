@@ -38,6 +38,10 @@ class DynamicLooker:
         self.policy = policy
         self.num_glimpses = num_glimpses
         self.rule = rule
+        if xla and network.sensor is not None:
+            raise InputError(
+                "XLA cannot compile what reads in windows and stops: leave --xla out."
+            )
         self.xla = xla
         self._begin = _Traced(self._first, xla)
         self._step = _Traced(self._look, xla)
@@ -59,7 +63,12 @@ class DynamicLooker:
         Raises:
             InputError: If the rule has nothing to read, or these are no pixels.
         """
-        check_pixels(np.asarray(images))
+        if self.network.sensor is None:
+            check_pixels(np.asarray(images))
+        with self.network.naming_failures():
+            return self._look_at(tf.convert_to_tensor(images), seeds)
+
+    def _look_at(self, images, seeds):
         batch_size = len(images)
         if not self.network.is_random(self.policy):
             seeds = None  # One an image would cost time.
@@ -71,7 +80,7 @@ class DynamicLooker:
         probabilities = np.zeros((batch_size, self.network.num_classes), "float32")
         taken = np.zeros(batch_size, "int64")
         locations = np.full((batch_size, self.num_glimpses, 2), np.nan, "float32")
-        context = self.network.prepare(tf.convert_to_tensor(images))
+        context = self.network.prepare(images)
         carried = self._begin(
             context, None if seeds is None else tf.cast(seeds, "int32")
         )

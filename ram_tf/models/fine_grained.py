@@ -24,6 +24,10 @@ COMBINATIONS = {
 class _Looks(RetinaModel):
     """What both ways of using the backbone share: square images and their crops."""
 
+    def check_windows(self):
+        # A glimpse's sides are parts of the image's: without a size there are none.
+        super(RetinaModel, self).check_windows()
+
     def _check_square(self, image_shape):
         _, height, width, channels = image_shape
         if height != width or height % 4 or channels not in (1, 3):

@@ -51,6 +51,11 @@ class FromPreset:
                 "it by from_preset, or call it with a policy and a num_glimpses."
             )
         images, expected = np.asarray(images), self.preset.image_shape
+        if None in expected:
+            raise InputError(
+                "this model looks at images that are read in windows: classify their "
+                "files with tools/predict.py."
+            )
         if images.ndim != 4 or images.shape[1:] != expected or not len(images):
             raise InputError(
                 f"expected images of the shape (n, {', '.join(map(str, expected))}), "

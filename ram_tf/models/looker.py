@@ -1,5 +1,7 @@
 """Looking at batches of images: the rollout, copied, averaged and compiled."""
 
+import functools
+
 import tensorflow as tf
 from keras import ops
 
@@ -22,7 +24,8 @@ class Looker:
         copies: Int. Each image is looked at so often, with noise of its own each time,
             and class probabilities are averaged.
         reading: Dictionary of options for `network.read`, or `None`.
-        xla: Boolean. Whether what `compile` returns is compiled with XLA.
+        xla: Boolean. Whether what `compile` returns is compiled with XLA. (Of what is
+            read in windows, what follows each glimpse; reading is not.)
         xla_sense: Boolean. Whether, without `xla`, what cuts glimpses is compiled with
             it by itself: a quarter of the time on a CPU, but nothing to be exported.
 
@@ -51,11 +54,33 @@ class Looker:
         self.reading = reading
         self.xla = xla
         compiled = xla_sense and not xla
+        self.compile_thought = None
+        if network.sensor is not None:
+            compiled = False
+            self.compile_thought = functools.partial(
+                tf.function, jit_compile=xla, autograph=False
+            )
         self.sense = network.compiled_sense if compiled else network.sense
 
     def compile(self, function):
-        """Returns a `tf.function` of a function that looks."""
-        return tf.function(function, jit_compile=self.xla, autograph=False)
+        """Returns a `tf.function` of a function that looks.
+
+        Where images are read in windows, reading is not compiled with XLA, and what is
+        made of each glimpse is.
+
+        Raises:
+            InputError: When called, if there is an image that cannot be read.
+        """
+        if self.network.sensor is None:
+            return tf.function(function, jit_compile=self.xla, autograph=False)
+        traced = tf.function(function, autograph=False)
+
+        @functools.wraps(function)
+        def look(*arguments):
+            with self.network.naming_failures():
+                return traced(*arguments)
+
+        return look
 
     def prepare(self, images, training=False):
         """Computes what is needed once an image: see `AttentionModel.prepare`.
@@ -84,6 +109,7 @@ class Looker:
             training=training,
             reading=self.reading,
             sense=self.sense,
+            compile_thought=self.compile_thought,
             copies=self.copies,
         )
 

@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from ram_tf.errors import InputError
 from ram_tf.models.attention_model import AttentionModel
 from ram_tf.ops import reduce_images
 
@@ -47,19 +48,48 @@ class RetinaModel(AttentionModel):
     def senses_noise(self):
         return self.retina.padding != "zeros"
 
+    def check_windows(self):
+        usual = {"reduction": "average", "padding": "zeros"}
+        for key, value in usual.items():
+            received = getattr(self.retina, key)
+            if received != value:
+                raise InputError(
+                    "of images that are read in windows a retina sees averages, and "
+                    f"zeros outside: set model.retina.{key} to {value!r}, got "
+                    f"{received!r}."
+                )
+
     def begin(self, context, num_glimpses):
+        if self.sensor is not None:
+            return context
         sums = self.retina.summarize(context["images"], num_glimpses)
         return {**context, "sums": sums}
 
     def overview(self, images):
+        if self.sensor is not None:
+            return self.sensor.overview(images, self.overview_shape[0])
         is_bytes = not keras.backend.is_float_dtype(images.dtype)
         pixels = ops.cast(images, "float32") * (1.0 / 255.0 if is_bytes else 1.0)
         return reduce_images(pixels, self.overview_shape[0])
 
     def sense(self, context, locations, seed=None):
+        if self.sensor is not None:
+            return self._read_windows(context["images"], locations)
         return self.retina(
             context["images"], locations, seed=seed, sums=context.get("sums")
         )
+
+    def _read_windows(self, positions, locations):
+        """What the retina would see with the whole image in memory."""
+        retina = self.retina
+        glimpses, inside = self.sensor.glimpses(
+            positions, locations, retina.patch_sides, retina.size
+        )
+        if retina.pixel_stddev != 1.0:
+            glimpses = glimpses / retina.pixel_stddev
+        if retina.pixel_mean != 0.0:
+            glimpses = glimpses - inside * (retina.pixel_mean / retina.pixel_stddev)
+        return ops.cast(glimpses, retina.compute_dtype)
 
     def describe_sensor(self):
         retina = self.retina

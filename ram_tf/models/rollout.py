@@ -20,6 +20,7 @@ def rollout(
     training=False,
     reading=None,
     sense=None,
+    compile_thought=None,
     copies=1,
 ):
     """Looks `num_glimpses` times at every image of a batch.
@@ -36,6 +37,9 @@ def rollout(
         training: Boolean, passed to the network's layers.
         reading: Dictionary of options for `network.read`, or `None`.
         sense: What to call as `network.sense`, compiled for example, or `None`.
+        compile_thought: Function that compiles all that follows the sensing of a
+            glimpse, up to where to look next, where sensing is not to be compiled; or
+            `None`.
         copies: Int. Each image is looked at so often, each time with its own noise:
             what is computed once an image is copied, and not computed again.
 
@@ -47,22 +51,30 @@ def rollout(
     state = network.initial_state(context)
     batch_size = ops.shape(state["hidden"])[0]
     seeds = random.rollout_seeds(seed, num_glimpses)
+    sense = sense or network.sense
+    compile_thought = compile_thought or _as_it_is
     start, plan = first_choice(
         network, policy, context, state, num_glimpses, seeds.start, training
     )
     if plan is None:
 
-        def step(state, action, sense_seed, decide_seed):
-            location = ops.stop_gradient(clip_locations(action))
-            state = take_glimpse(
-                network, context, location, state, sense_seed, training, sense
+        @compile_thought
+        def think(glimpses, location, state, decide_seed):
+            features = network.encode(glimpses, location[:, None], training=training)
+            state = network.integrate(
+                _at_step(features, 0), location, state, training=training
             )
             choice = None
             if decide_seed is not None:
                 choice = policy(
                     network, context, state, seed=decide_seed, training=training
                 )
-            return location, state, choice
+            return state, choice
+
+        def step(state, action, sense_seed, decide_seed):
+            location = ops.stop_gradient(clip_locations(action))
+            glimpses = sense(context, location[:, None], seed=sense_seed)
+            return location, *think(glimpses, location, state, decide_seed)
 
         last_seed = seeds.decide[-1] if policy.count_last_action else None
         decide_seeds = [*seeds.decide[:-1], last_seed]
@@ -73,14 +85,22 @@ def rollout(
         )
     else:
         plan = clip_locations(plan)
-        features = _look(network, context, plan, seeds.sense[0], training, sense)
-        locations, states, choices = [], [], []
-        for index in range(num_glimpses):
-            place = min(index, plan.shape[1] - 1)
-            location, seen = plan[:, place], _at_step(features, place)
-            state = network.integrate(seen, location, state, training=training)
-            locations.append(location)
-            states.append(state)
+
+        @compile_thought
+        def think(glimpses, plan, state):
+            features = network.encode(glimpses, plan, training=training)
+            locations, states = [], []
+            for index in range(num_glimpses):
+                place = min(index, plan.shape[1] - 1)
+                location, seen = plan[:, place], _at_step(features, place)
+                state = network.integrate(seen, location, state, training=training)
+                locations.append(location)
+                states.append(state)
+            return locations, states
+
+        glimpses = sense(context, plan, seed=seeds.sense[0])
+        locations, states = think(glimpses, plan, state)
+        choices = []
     recorded = {
         name: ops.stack([state[name] for state in states], axis=1)
         for name in ("hidden", *network.recorded)
@@ -125,10 +145,15 @@ def next_choice(network, policy, context, state, plan, step, seed):
 
 
 # What a step of the loop works with.
-def take_glimpse(network, context, location, state, seed, training=False, sense=None):
+def take_glimpse(network, context, location, state, seed):
     """Looks once at each image: the state after a glimpse at `(batch, 2)`."""
-    features = _look(network, context, location[:, None], seed, training, sense)
-    return network.integrate(_at_step(features, 0), location, state, training=training)
+    glimpses = network.sense(context, location[:, None], seed=seed)
+    features = network.encode(glimpses, location[:, None], training=False)
+    return network.integrate(_at_step(features, 0), location, state, training=False)
+
+
+def _as_it_is(function):
+    return function
 
 
 def _unroll(step, state, action, sense_seeds, decide_seeds):
@@ -170,11 +195,6 @@ def _loop(step, state, action, sense_seeds, decide_seeds):
         step, states[-1], choices[-1].action, sense_seeds[-1:], decide_seeds[-1:]
     )
     return [*locations, *last[0]], [*states, *last[1]], [*choices, *last[2]]
-
-
-def _look(network, context, locations, seed, training, sense=None):
-    glimpses = (sense or network.sense)(context, locations, seed=seed)
-    return network.encode(glimpses, locations, training=training)
 
 
 def _at_step(features, step):

@@ -20,7 +20,8 @@ def location_to_pixel(locations, image_size):
 
     Args:
         locations: Float tensor `(..., 2)`, (x, y) in [-1, 1].
-        image_size: Tuple `(height, width)` in pixels.
+        image_size: Tuple `(height, width)` in pixels; or, where images differ, a tensor
+            of them, `(..., 2)`, that broadcasts.
 
     Returns:
         Int32 tensor `(..., 2)`, (row, column).
@@ -28,8 +29,10 @@ def location_to_pixel(locations, image_size):
     Reference:
         [Mnih et al., 2014](https://arxiv.org/abs/1406.6247), section 3.1, "Sensor".
     """
-    height, width = image_size
-    size = ops.convert_to_tensor([height, width], dtype="float32")
+    if isinstance(image_size, tuple):
+        size = ops.convert_to_tensor(list(image_size), dtype="float32")
+    else:
+        size = ops.cast(image_size, "float32")
     row_column = ops.flip(ops.cast(locations, "float32"), axis=-1)
     return ops.cast(ops.floor(0.5 * ((row_column + 1.0) * size)), "int32")
 

@@ -5,6 +5,7 @@ import pathlib
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 
 from ram_tf.pictures.lettering import lettering, short_name
 
@@ -30,8 +31,12 @@ def draw_image(axes, recording, image, num_steps):
     """The whole image with the first `num_steps` glimpses' boxes and their path."""
     show_pixels(axes, recording["images"][image])
     total = recording["locations"].shape[1]
+    ratio = pixels_to_one(recording, image)
     height, width = recording["images"].shape[1:3]
-    boxes = recording["boxes"][image, :num_steps]
+    if "sizes" in recording:
+        height, width = recording["sizes"][image] / ratio
+        draw_scale_bar(axes, recording, image)
+    boxes = recording["boxes"][image, :num_steps] / ratio
     for step, scales in enumerate(boxes):
         color = step_color(step, total)
         for scale, (top, left, bottom, right) in enumerate(scales):
@@ -56,6 +61,41 @@ def draw_image(axes, recording, image, num_steps):
     )
     axes.set_xlim(-0.5, width - 0.5)
     axes.set_ylim(height - 0.5, -0.5)
+
+
+def pixels_to_one(recording, image):
+    """How many pixels of an image are one of its picture: 1 of what is drawn whole."""
+    if "sizes" not in recording:
+        return 1.0
+    longest = int(recording["sizes"][image].max())
+    return max(longest / recording["images"].shape[1], 1.0)
+
+
+def draw_scale_bar(axes, recording, image):
+    """Draws a bar of a round length: micrometres where they are known, else pixels."""
+    height, width = recording["sizes"][image]
+    micrometres = recording["micrometres"][image]
+    ratio = pixels_to_one(recording, image)
+    unit, known = ("px", 1.0) if np.isnan(micrometres) else ("µm", micrometres)
+    length = round_length(width * known / 3)
+    bar = length / known / ratio
+    left, bottom = 0.04 * width / ratio, 0.95 * height / ratio
+    line = axes.plot([left, left + bar], [bottom, bottom], color="white", linewidth=2.5)
+    name = f"{length:,.0f} {unit}"
+    if unit == "µm" and length >= 1000:
+        name = f"{length / 1000:g} mm"
+    text = axes.text(
+        left, 0.93 * height / ratio, name, color="white", fontsize=7, va="bottom"
+    )
+    outline = [withStroke(linewidth=2.5, foreground=INK)]
+    text.set_path_effects(outline)
+    line[0].set_path_effects([withStroke(linewidth=4, foreground=INK)])
+
+
+def round_length(most):
+    """Returns the largest of 1, 2, 5, 10, 20, ... that is `most` or less."""
+    power = 10.0 ** np.floor(np.log10(most))
+    return float(power * max(each for each in (1, 2, 5) if each * power <= most))
 
 
 def draw_belief(axes, probabilities, class_names, label):
@@ -93,7 +133,10 @@ def seen_pixels(recording, image, num_steps):
     """The image inside the finest boxes, dimmed inside wider ones, grey elsewhere."""
     pixels = recording["images"][image]
     clarity = np.zeros(pixels.shape[:2])
-    for scales in recording["boxes"][image, :num_steps]:
+    boxes = recording["boxes"][image, :num_steps] / pixels_to_one(recording, image)
+    # At least a pixel of the picture, however small the box is.
+    low, high = np.floor(boxes[..., :2]), np.ceil(boxes[..., 2:])
+    for scales in np.concatenate([low, high], axis=-1).astype(int):
         for scale, box in reversed(list(enumerate(scales))):
             top, left, bottom, right = np.maximum(box, 0)
             area = clarity[top:bottom, left:right]

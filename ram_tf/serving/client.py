@@ -69,7 +69,10 @@ class GrpcClient:
         return {name: tf.make_ndarray(value) for name, value in answer.outputs.items()}
 
     def image_shape(self):
-        """Returns (height, width, channels) of the images that the model takes."""
+        """Returns (height, width, channels) of the images that the model takes.
+
+        `None` of a model of images that are read in windows, which takes none.
+        """
         from tensorflow_serving.apis import get_model_metadata_pb2
 
         request = get_model_metadata_pb2.GetModelMetadataRequest()
@@ -78,6 +81,8 @@ class GrpcClient:
         answer = self._ask(self.stub.GetModelMetadata, request)
         signatures = get_model_metadata_pb2.SignatureDefMap()
         answer.metadata["signature_def"].Unpack(signatures)
+        if "serving_default" not in signatures.signature_def:
+            return None
         images = signatures.signature_def["serving_default"].inputs["images"]
         return tuple(dim.size for dim in images.tensor_shape.dim)[1:]
 
@@ -120,6 +125,8 @@ class RestClient:
 
     def image_shape(self):
         metadata = self._open(f"{self.url}/metadata")["metadata"]["signature_def"]
+        if "serving_default" not in metadata["signature_def"]:
+            return None
         images = metadata["signature_def"]["serving_default"]["inputs"]["images"]
         return tuple(int(dim["size"]) for dim in images["tensor_shape"]["dim"])[1:]
 

@@ -79,6 +79,11 @@ def export(
         _check(version, examples, answers, aside)
         megabytes = files.megabytes(version)
         path = claim_version(version, output)
+    if not served.takes_images:
+        report(
+            "left out what takes whole images: of those read in windows none can be "
+            "sent; start, look and sensor serve what reads them"
+        )
     report(
         f"wrote {path}: {megabytes:.1f} MB, signatures "
         f"{', '.join(sorted(examples))}; reloaded without this package and compared"

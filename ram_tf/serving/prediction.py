@@ -1,5 +1,6 @@
 """Classifies image files, however many, with a trained workdir."""
 
+import contextlib
 import csv
 import io
 import json
@@ -12,16 +13,20 @@ from typing import NamedTuple
 import numpy as np
 
 from ram_tf import data, locks
+from ram_tf.data.windows import UnreadableImage
 from ram_tf.errors import InputError, warn
 from ram_tf.evaluation import reports, words
 from ram_tf.experiment.restore import read_image, restore
 from ram_tf.files import whole_file
 from ram_tf.models import DynamicLooker, Looker
 from ram_tf.processors import num_processors
+from ram_tf.serving.large_files import LargeFiles
 from ram_tf.training.checkpointing import read_state
 
 _COLUMNS = ("file", "class", "probability", "locations")
+_LARGE_COLUMNS = (*_COLUMNS, "pixels", "micrometres")
 _SHOWN = 20
+_HOW_TO_GO_ON = "--skip_unreadable goes on without such files."
 
 
 # The options of a command, by name.
@@ -75,13 +80,18 @@ def predict(
     """
     index, count = shard
     left_out = []
+    trained = restore(workdir, checkpoint)
+    large = None in trained.image_shape
+    kind = {"why_not": data.why_not_large} if large else {}
     # By name and not by place, so that a file that comes or goes moves no other one.
     files = [
         found
-        for found in data.find_images(paths, left_out.append)
+        for found in data.find_images(paths, left_out.append, **kind)
         if zlib.crc32(os.fsencode(found.name)) % count == index
     ]
-    trained = restore(workdir, checkpoint)
+    notes = data.Notes()
+    make = _LargeReader if large else _Reader
+    reader = make(trained, batch_size, skip_unreadable, notes)
     chosen = trained.pick(policy)
     steps = num_glimpses or trained.config.train.num_glimpses
     epsilon = None if stop is None else trained.network.stop_number(stop)
@@ -93,15 +103,15 @@ def predict(
         looker = DynamicLooker(trained.network, chosen, steps, rule, xla=xla)
     for line in left_out:  # Once nothing is refused any more.
         (warn if output is None else report)(line)
-    notes = data.Notes()
-    reader = _Reader(trained, batch_size, skip_unreadable, notes)
     if output is None:
         skipped = []
-        rows = csv.writer(_Terminal(report), lineterminator="\n")
+        terminal = _Terminal(report, reader.columns)
+        rows = csv.writer(terminal, lineterminator="\n")
         for answers in _answers(files, reader, looker):
             rows.writerows((row.path, *row.answer) for row in answers if row.answer)
             skipped += [row.reason for row in answers if not row.answer]
         _tell(notes, skipped, len(files))
+        reader.finish(warn)
         return len(skipped)
     if count > 1:
         path = pathlib.Path(output)
@@ -115,7 +125,7 @@ def predict(
         "xla": xla,
         "shard": [index, count],
     }
-    with _Predictions(output, settings, files) as predictions:
+    with _Predictions(output, settings, files, reader.columns) as predictions:
         if predictions.done:
             report(f"going on after {predictions.done} images")
         progress = reports.progress_bar(len(files), "image")
@@ -128,6 +138,7 @@ def predict(
     if skipped:
         report(f"wrote {predictions.skipped_path}: {len(skipped)} that were skipped")
     _tell(notes, skipped, len(files))
+    reader.finish(report)
     return len(skipped)
 
 
@@ -154,6 +165,8 @@ class _Row(NamedTuple):
 
 class _Reader:
     """Decodes batches of files by threads, one ahead of the one that is asked for."""
+
+    columns = _COLUMNS
 
     def __init__(self, trained, batch_size, skip_unreadable, notes):
         self.trained = trained
@@ -182,6 +195,16 @@ class _Reader:
                     raise
                 yield rows, np.stack(pixels)
 
+    def answer(self, row, position, probabilities, places):
+        """Returns a row with its answer."""
+        if row.reason:
+            return row
+        names = self.trained.class_names
+        return row._replace(answer=_describe(probabilities, places, names))
+
+    def finish(self, report):
+        """Says nothing more."""
+
     def _read(self, found):
         num_bytes = _num_bytes(found.path)
         try:
@@ -190,11 +213,60 @@ class _Reader:
         except InputError as error:
             reason = str(error)
             if not self.skip_unreadable:
-                raise InputError(
-                    f"{reason} --skip_unreadable goes on without such files."
-                ) from error
+                raise InputError(f"{reason} {_HOW_TO_GO_ON}") from error
         shape = self.trained.image_shape
         return _Row(*found, num_bytes, reason=reason), np.zeros(shape, np.uint8)
+
+
+class _LargeReader:
+    """Opens batches of files that a model looks into."""
+
+    columns = _LARGE_COLUMNS
+
+    def __init__(self, trained, batch_size, skip_unreadable, notes):
+        self.trained = trained
+        self.batch_size = batch_size
+        self.notes = notes
+        self.files = LargeFiles(
+            trained.network,
+            trained.image_shape[-1],
+            trained.value_range,
+            skip_unreadable,
+        )
+
+    def batches(self, files):
+        """Yields lists of `_Row` without answers, and their positions."""
+        for first in range(0, len(files), self.batch_size):
+            batch = files[first : first + self.batch_size]
+            rows = [_Row(*found, _num_bytes(found.path)) for found in batch]
+            with _told_how_to_go_on():
+                positions = self.files.open([found.path for found in batch])
+                for found, notes in zip(batch, self.files.notes()):
+                    for note in notes:
+                        self.notes.add(note, found.name)
+                yield rows, positions
+
+    def answer(self, row, position, probabilities, places):
+        """Returns a row with its answer, or with the reason why there is none."""
+        if position in self.files.unreadable:
+            return row._replace(reason=self.files.unreadable[position])
+        answer = _describe(probabilities, places, self.trained.class_names)
+        return row._replace(
+            answer=(*answer, *self.files.describe_places(position, places))
+        )
+
+    def finish(self, report):
+        """Says how much was read."""
+        self.files.close()
+        report(f"read {self.files.bytes_read:,} bytes of the images")
+
+
+@contextlib.contextmanager
+def _told_how_to_go_on():
+    try:
+        yield
+    except UnreadableImage as error:
+        raise InputError(f"{error} {_HOW_TO_GO_ON}") from error
 
 
 def _num_bytes(path):
@@ -206,16 +278,14 @@ def _num_bytes(path):
 
 def _answers(files, reader, looker):
     """Yields the rows of one batch after the other; decodes the next one meanwhile."""
-    names = reader.trained.class_names
     for rows, pixels in reader.batches(files):
-        found = looker(pixels)
+        with _told_how_to_go_on():
+            found = looker(pixels)
         found = {name: np.asarray(value) for name, value in found.items()}
         yield [
-            row
-            if row.reason
-            else row._replace(answer=_describe(probabilities, places, names))
-            for row, probabilities, places in zip(
-                rows, found["probabilities"], found["locations"]
+            reader.answer(*each)
+            for each in zip(
+                rows, range(len(rows)), found["probabilities"], found["locations"]
             )
         ]
 
@@ -240,13 +310,15 @@ class _Predictions:
         path: Path of the file.
         settings: JSON-serialisable. What every row depends on.
         files: `Found` of all files, in order.
+        columns: Names of the columns.
 
     Raises:
         InputError: If another process is at it, or what it holds is of other files or
             was made with other settings.
     """
 
-    def __init__(self, path, settings, files):
+    def __init__(self, path, settings, files, columns):
+        self.columns = columns
         self.path = pathlib.Path(path)
         self.partial = self.path.with_name(f"{self.path.name}.partial")
         self.skipped_path = self.path.with_name(
@@ -297,7 +369,7 @@ class _Predictions:
             skipped = []
             with whole_file(self.path) as file:
                 table = csv.writer(file, lineterminator="\n")
-                table.writerow(_COLUMNS)
+                table.writerow(self.columns)
                 for found, (_, _, reason, *answer) in zip(self.files, rows):
                     if reason:
                         skipped.append((found.path, reason))
@@ -347,12 +419,13 @@ class _Predictions:
 class _Terminal:
     """A file whose lines are reported, below a header when there are any."""
 
-    def __init__(self, report):
+    def __init__(self, report, columns):
         self.report = report
+        self.columns = columns
         self.fresh = True
 
     def write(self, text):
         if self.fresh:
-            self.report(",".join(_COLUMNS))
+            self.report(",".join(self.columns))
             self.fresh = False
         self.report(text.rstrip("\n"))

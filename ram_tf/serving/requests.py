@@ -14,6 +14,7 @@ from ram_tf.evaluation import words
 from ram_tf.pictures.glimpses import plot_recording
 from ram_tf.serving import decoding
 from ram_tf.serving.client import drive, load_test
+from ram_tf.serving.pointed_file import PointedFile
 
 _BATCH, _BATCH_BYTES = 32, 2**26
 # How the server names a file that it cannot decode.
@@ -68,7 +69,7 @@ def _classify(client, files):
 
 def _decode(client, files, refusal):
     """Decodes files as the server's model was trained on; names all that it cannot."""
-    shape, notes = client.image_shape(), data.Notes()
+    shape, notes = _image_shape(client), data.Notes()
     value_range = _value_range(client, refusal)
     pixels, unread = [], []
     for path in files:
@@ -86,6 +87,16 @@ def _decode(client, files, refusal):
     return np.stack(pixels)
 
 
+def _image_shape(client):
+    shape = client.image_shape()
+    if shape is None:
+        raise InputError(
+            "the model looks at images that are read in windows, and takes none whole: "
+            "look at one file with --step."
+        )
+    return shape
+
+
 def _value_range(client, refusal=""):
     """Returns what files of more than 8 bits are read by: each refusal tells it."""
     if not _REFUSED.search(refusal):
@@ -101,10 +112,16 @@ def step(client, paths, num_glimpses, seed=0, output=None, report=print):
     """Looks at one image through the step service, reports each step and draws it."""
     if len(paths) != 1:
         raise InputError(f"--step looks at one image, got {len(paths)}.")
+    shape = client.image_shape()
+    if shape is None:
+        seen = PointedFile(client, paths[0])
+        steps = _drive(client, seen, num_glimpses, seed, seen.overview(), report)
+        report(f"read {seen.bytes_read:,} bytes of {paths[0]}")
+        if output:
+            _draw(seen.shown(), seen.boxes, steps, output, report)
+        return
     notes = data.Notes()
-    pixels = data.read_image(
-        paths[0], client.image_shape(), _value_range(client), notes
-    )
+    pixels = data.read_image(paths[0], shape, _value_range(client), notes)
     for line in notes.lines():
         warn(line)
     images = pixels[None].astype("float32") / np.float32(255)
@@ -124,6 +141,12 @@ def step(client, paths, num_glimpses, seed=0, output=None, report=print):
         return sensed["glimpse"][0]
 
     overview = sense(np.zeros(2, np.float32)).get("overview", [None])[0]
+    steps = _drive(client, sensor, num_glimpses, seed, overview, report)
+    if output:
+        _draw({"images": images}, boxes, steps, output, report)
+
+
+def _drive(client, sensor, num_glimpses, seed, overview, report):
     steps = []
     for answer in drive(client, sensor, num_glimpses, seed, overview):
         steps.append(answer)
@@ -135,18 +158,21 @@ def step(client, paths, num_glimpses, seed=0, output=None, report=print):
             f"glimpse {len(steps)} at {place}: {_text(answer['labels'])} "
             f"{np.max(answer['probabilities']):.1%}{gain}"
         )
-    if output:
-        names = [str(index) for index in range(len(steps[0]["probabilities"]))]
-        best = int(np.argmax(steps[-1]["probabilities"]))
-        names[best] = _text(steps[-1]["labels"])
-        plot_recording(_recording(images, steps, boxes), pathlib.Path(output), names)
-        report(f"wrote {output}, and its numbers beside it as .npz")
+    return steps
+
+
+def _draw(shown, boxes, steps, output, report):
+    names = [str(index) for index in range(len(steps[0]["probabilities"]))]
+    best = int(np.argmax(steps[-1]["probabilities"]))
+    names[best] = _text(steps[-1]["labels"])
+    plot_recording(_recording(shown, steps, boxes), pathlib.Path(output), names)
+    report(f"wrote {output}, and its numbers beside it as .npz")
 
 
 def load(connect, paths, seconds, num_clients, report=print):
     """Sends good and bad requests from many clients at once and reports the outcome."""
     client = connect()
-    shape = client.image_shape()
+    shape = _image_shape(client)
     draw = np.random.default_rng(0)
     images = draw.random((17, *shape), "float32")
     good = [
@@ -189,10 +215,10 @@ def load(connect, paths, seconds, num_clients, report=print):
     return result
 
 
-def _recording(images, steps, boxes):
+def _recording(shown, steps, boxes):
     """What `pictures` draws, from the answers of the step service."""
     gathered = {
-        "images": images,
+        **shown,
         "locations": np.stack([each["looked_at"] for each in steps])[None],
         "boxes": np.stack(boxes)[None],
         "probabilities": np.stack([each["probabilities"] for each in steps])[None],

@@ -26,7 +26,8 @@ class Served:
         policy: Where to look.
         sampled: The policy of requests that give a seed.
         num_glimpses: Int.
-        image_shape: `(height, width, channels)`.
+        image_shape: `(height, width, channels)`; `(None, None, channels)` of a model
+            of images that are read in windows, which has the step service alone.
         class_names: Sequence of strings.
         mc_samples: Int. Sampled sequences of glimpses that are averaged.
         stop_epsilon: Float or `None`, see `AttentionModel.make_stop_rule`.
@@ -60,11 +61,11 @@ class Served:
             kind: Classifier(network, each, num_glimpses, mc_samples, labels, self.rule)
             for kind, each in {"shown": policy, "sampled": sampled}.items()
         }
-        self._steps = Steps(network, policy, num_glimpses, labels, self.rule)
-        place = tf.zeros((1, 1, 2))
-        empty = {"images": tf.zeros((1, *image_shape))}
-        sensed = network.sense(empty, place, seed=random.make_seed(0))
-        self.glimpse_shape = tuple(sensed.shape[2:])
+        self._steps = Steps(
+            network, policy, num_glimpses, labels, self.rule, image_shape[-1]
+        )
+        self.takes_images = None not in self.image_shape
+        self.glimpse_shape = self._sensed_shape()
         self.signatures = self._signatures()
         if self.rule is not None and not self._knows_when_to_stop():
             raise InputError(
@@ -94,6 +95,17 @@ class Served:
         look = self.signatures["look"].get_concrete_function()
         return "stop" in look.structured_outputs
 
+    def _sensed_shape(self):
+        network = self.network
+        if not self.takes_images:
+            place = (1, 1, 2)
+            shape = network.retina.compute_output_shape((1, *self.image_shape), place)
+        else:
+            empty = {"images": tf.zeros((1, *self.image_shape))}
+            place = tf.zeros((1, 1, 2))
+            shape = network.sense(empty, place, seed=random.make_seed(0)).shape
+        return tuple(shape[2:])
+
     def _signatures(self):
         """Returns name -> `tf.function` of named tensors."""
 
@@ -109,14 +121,20 @@ class Served:
         overview = [] if shape is None else [spec("overview", shape)]
         files = spec("image_bytes", (), "string")
         functions = {
-            "serving_default": (self._classify, [images]),
-            "classify_uint8": (self._classify, [pixels]),
-            "classify_seeded": (self._classifiers["sampled"], [images, seed]),
-            "classify_encoded": (self._classify_encoded, [files]),
             "start": (self._steps.start, [seed, *overview]),
             "look": (self._steps.look, [glimpse, location, *state]),
-            "sense": (self._steps.sense, [images, location, seed]),
         }
+        if self.takes_images:
+            functions |= {
+                "serving_default": (self._classify, [images]),
+                "classify_uint8": (self._classify, [pixels]),
+                "classify_seeded": (self._classifiers["sampled"], [images, seed]),
+                "classify_encoded": (self._classify_encoded, [files]),
+                "sense": (self._steps.sense, [images, location, seed]),
+            }
+        else:
+            size = spec("image_size", (2,), "int32")
+            functions["sensor"] = (self._steps.sensor, [location, size])
         return {
             name: tf.function(function, specs, autograph=False)
             for name, (function, specs) in functions.items()
@@ -161,7 +179,8 @@ class Served:
     def examples(self):
         """Requests for every signature, name -> list of dictionaries of arrays."""
         draw = np.random.default_rng(0)
-        height, width, channels = self.image_shape
+        if not self.takes_images:
+            return self._step_examples(draw)
         requests = {name: [] for name in self.signatures}
         for batch in _CHECKED_BATCHES:
             pixels = draw.integers(0, 256, (batch, *self.image_shape), dtype=np.uint8)
@@ -183,14 +202,34 @@ class Served:
             requests["look"].append({**started, "glimpse": sensed["glimpse"]})
         return requests
 
+    def _step_examples(self, draw):
+        requests = {name: [] for name in self.signatures}
+        shape = self.network.overview_shape
+        for batch in _CHECKED_BATCHES:
+            seed = np.arange(batch, dtype="int64")
+            glimpse = draw.random((batch, *self.glimpse_shape), dtype="float32")
+            first = {}
+            if shape is not None:
+                first["overview"] = draw.random((batch, *shape), dtype="float32")
+            requests["start"].append({"seed": seed, **first})
+            started = self.answer("start", requests["start"][-1])
+            requests["look"].append({**started, "glimpse": glimpse})
+            size = draw.integers(1, 2**17, (batch, 2), dtype="int32")
+            location = draw.uniform(-1, 1, (batch, 2)).astype("float32")
+            requests["sensor"].append({"location": location, "image_size": size})
+        return requests
+
     def preprocessing(self):
         """What a client has to know, as plain values."""
-        return {
+        whole = {
             "image_shape": self.image_shape,
             "pixels": "float32 in [0, 1], or uint8 for classify_uint8",
             "encoded": "JPEG or PNG, turned as its EXIF says, transparency laid on "
             "white; cropped around the centre to the ratio of the image shape, resized "
             "with antialiased bilinear interpolation; any other file is refused",
+        }
+        return {
+            **(whole if self.takes_images else {}),
             "value_range": self.value_range,
             "values": "of a PNG of more than 8 bits, value_range from black to white; "
             "null: all that its bits can hold",

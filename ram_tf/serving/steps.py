@@ -19,14 +19,16 @@ class Steps:
         num_glimpses: Int.
         labels: `Labels`.
         rule: A `StopRule`, or `None`: it never says that looking may stop.
+        channels: Int, of a glimpse.
     """
 
-    def __init__(self, network, policy, num_glimpses, labels, rule):
+    def __init__(self, network, policy, num_glimpses, labels, rule, channels):
         self.network = network
         self.policy = policy
         self.num_glimpses = num_glimpses
         self.labels = labels
         self.rule = rule
+        self.channels = channels
 
     def state_specs(self):
         """The state's names, and shapes and types without the batch dimension."""
@@ -77,11 +79,40 @@ class Steps:
         glimpses = network.sense({"images": images}, location[:, None], seed=noise)
         sensed = {
             "glimpse": network.denormalize(glimpses[:, 0]),
-            "boxes": network.glimpse_boxes(location, images.shape[1:3]),
+            "boxes": network.glimpse_boxes(location, tuple(images.shape[1:3])),
         }
         if network.overview_shape is not None:
             sensed["overview"] = network.overview(images)
         return sensed
+
+    def sensor(self, location, image_size):
+        """What a sensor has to read at a location of an image of a size.
+
+        Args:
+            location: Float tensor `(batch, 2)`.
+            image_size: Int32 tensor `(batch, 2)`, (height, width).
+
+        Returns:
+            Dictionary of tensors with a batch dimension: `boxes`, see
+            `AttentionModel.glimpse_boxes`; `size`, side in pixels of what `look` takes
+            of each box; `channels`; `outside`, what counts as outside of an image;
+            `overview_size`, side of what `start` takes, 0 if it takes none.
+        """
+        retina, shape = self.network.retina, self.network.overview_shape
+        everywhere = tf.zeros_like(location[:, 0])
+        told = {
+            "size": retina.size,
+            "channels": self.channels,
+            "overview_size": 0 if shape is None else shape[0],
+        }
+        told = {
+            name: tf.cast(everywhere, tf.int32) + value for name, value in told.items()
+        }
+        return {
+            **told,
+            "outside": everywhere + retina.pixel_mean,
+            "boxes": self.network.glimpse_boxes(location, image_size),
+        }
 
     def _told(self, choice, probabilities, read):
         """What was gained, and whether looking may stop, where something says so."""

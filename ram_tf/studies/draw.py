@@ -7,6 +7,7 @@ from matplotlib.backend_bases import FigureCanvasBase
 
 from ram_tf import pretrained
 from ram_tf.data import Notes
+from ram_tf.data.windows import Windows, open_reader
 from ram_tf.errors import InputError
 from ram_tf.experiment.restore import load_data_for, read_image, restore, run_folder
 from ram_tf.pictures.curves import plot_curves
@@ -50,7 +51,15 @@ def draw(
     else:
         trained = restore(workdir, checkpoint)
         chosen = trained.pick(policy)
-        if images:
+        if images and None in trained.image_shape:
+            options = {
+                "channels": trained.image_shape[-1],
+                "value_range": trained.value_range,
+            }
+            windows = Windows([open_reader(path, **options) for path in images])
+            trained.network.look_into(windows)
+            pixels, labels = np.arange(len(images), dtype=np.int32), None
+        elif images:
             notes = Notes()
             pixels = np.stack([read_image(path, trained, notes) for path in images])
             for line in notes.lines():

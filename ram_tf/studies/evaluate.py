@@ -1,6 +1,7 @@
 """Policies of a trained workdir, compared."""
 
 from ram_tf import evaluation
+from ram_tf.errors import InputError
 from ram_tf.evaluation import reports
 from ram_tf.evaluation.perturbations import perturbations
 from ram_tf.experiment.build import pick_policies
@@ -59,6 +60,11 @@ def evaluate(
     chosen = pick_policies(trained.policies, chosen)
     dataset = load_data_for(trained, datapath, report, split)
     split = dataset.measured or split or "test"
+    if robustness and dataset.windows is not None:
+        raise InputError(
+            "--robustness changes whole images, and these are read in windows: leave "
+            "it out."
+        )
     stop_epsilons = [trained.network.stop_number(stop) for stop in stops]
     batches = dataset.eval_batches(split, config.eval.batch_size, max_examples)
     numbers = num_glimpses or [config.train.num_glimpses]

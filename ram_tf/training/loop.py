@@ -98,7 +98,8 @@ class Loop:
         """
         self.trainer.reset_metrics()
         for index, batch in enumerate(self._distribute(batches)):
-            self._test(batch, tf.constant(index))
+            with self.trainer.attention.naming_failures():
+                self._test(batch, tf.constant(index))
         results = _to_floats(self.trainer.get_metrics_result())
         self.trainer.reset_metrics()
         return results
@@ -115,7 +116,8 @@ class Loop:
                 steps = min(steps, self.pause_every - step % self.pause_every)
             batch = step % steps_per_epoch
             callbacks.on_train_batch_begin(batch)
-            first_bad, new_images = self._execute(iterator, tf.constant(steps))
+            with self.trainer.attention.naming_failures():
+                first_bad, new_images = self._execute(iterator, tf.constant(steps))
             _check_finite(step, first_bad)
             step += steps
             logs = _to_floats(self.trainer.get_metrics_result())

@@ -9,7 +9,7 @@ from ram_tf.errors import InputError
 
 def test_unknown_source_lists_the_known_ones():
     with pytest.raises(
-        InputError, match="'mnits'.*: cifar10,.* digits, folder, mnist,"
+        InputError, match="'mnits'.*: cifar10,.* digits, folder, hunt, mnist,"
     ):
         load("mnits")
 

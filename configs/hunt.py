@@ -1,0 +1,29 @@
+import common
+
+
+def get_config():
+    config = common.ram()
+    config.data = common.hunt()
+    retina = config.model.retina
+    retina.size, retina.sides = 32, (512, 2048, 4096)
+    retina.num_scales = None
+    retina.pixel_mean, retina.pixel_stddev = 0.27, 0.08
+    config.model.glimpse_network = {
+        "kind": "conv",
+        "filters": (16, 32),
+        "strides": (2, 2),
+        "units": 256,
+    }
+    config.model.location.stddev = 0.2
+    config.model.location.mean_scale = 0.3
+    config.policy.first_location = (0.0, 0.0)
+    config.phases.train.weights.early_classification = 1.0
+    config.phases.train.returns = "gain"
+    config.train.num_glimpses = 4
+    config.train.batch_size = 64
+    config.train.epochs = 15
+    config.train.steps_per_epoch = 100
+    config.eval.batch_size = 64
+    config.eval.mc_samples = 1
+    config.eval.seeds = 3
+    return config
