@@ -139,6 +139,7 @@ def test_each_dimension_depends_on_those_before_it_alone():
     assert np.all(reversed_inputs[:, np.tri(UNITS, dtype=bool)] != 0)
 
 
+@pytest.mark.slow
 def test_the_published_norm_is_not_autoregressive():
     """A flaw of the published code: its log-determinant is not the true one."""
     flow = make_flow(published_norm=True, num_blocks=1)

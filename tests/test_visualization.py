@@ -52,7 +52,7 @@ def names(num_classes):
     return [f"class {index}" for index in range(num_classes)]
 
 
-@pytest.fixture(params=CASES.values(), ids=CASES)
+@pytest.fixture(scope="module", params=CASES.values(), ids=CASES)
 def case(request):
     channels, num_scales, num_classes, dtype = request.param
     images = some_images(channels, dtype)
@@ -231,7 +231,7 @@ def grid_images(shape, number=NUM_IMAGES):
     return np.random.default_rng(3).random((number, *shape), "float32")
 
 
-@pytest.fixture(params=GRID_CASES.values(), ids=GRID_CASES)
+@pytest.fixture(scope="module", params=GRID_CASES.values(), ids=GRID_CASES)
 def grid_case(request):
     shape, grid = request.param
     network, images = make_pham(shape), grid_images(shape)

@@ -356,6 +356,7 @@ def test_the_seed_decides_what_is_tried(tuner, pham, told, tmp_path):
     assert tried[0] == tried[1] != tried[2]
 
 
+@pytest.mark.slow
 def test_of_trials_that_are_equally_good_the_first_is_the_best(
     pham, monkeypatch, tmp_path
 ):
@@ -393,6 +394,7 @@ def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(pham, told, tmp_p
 GRID = {"tuner": "grid", "phase": "first", "report": lambda line: None}
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_in_a_folder_that_reads_as_a_pattern(pham, told, tmp_path):
     workdir, space = tmp_path / "lr[1e-3]*?", rates(1e-4, 1e-3, 1e-2)
     tuning.search(pham, space, workdir, max_trials=2, **GRID)
