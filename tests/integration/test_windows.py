@@ -35,7 +35,8 @@ def make_config():
     config.model.core.units = 8
     config.train.update(epochs=2, steps_per_epoch=2, batch_size=8, num_glimpses=2)
     config.eval.policies = ("learned", "mean")
-    config.eval.mc_samples = 1
+    config.eval.update(mc_samples=1, seeds=1)
+    config.runtime.xla = False
     return config
 
 
