@@ -15,7 +15,8 @@ def get_config():
         "units": 256,
     }
     config.model.location.stddev = 0.2
-    config.model.location.mean_scale = 0.1
+    config.model.location.mean_scale = 0.3
+    config.model.location.detach_inputs = False
     config.policy.first_location = (0.0, 0.0)
     config.phases.train.weights.early_classification = 1.0
     config.phases.train.returns = "gain"
