@@ -1,3 +1,15 @@
+"""RAM hunts for one small target in images of 4,096x4,096 pixels, read as it looks.
+
+20,000 images of which no file exists: a window is computed when it is looked at. The
+class is that of a glyph of 256 pixels somewhere in each; halos around it are seen at
+coarse levels. The model takes 4 glimpses of 32x32 pixels at 3 scales, the first one in
+the centre. The gradient of decisions reaches the core, which has to know where it saw
+what.
+
+Command: python train.py --config=configs/hunt.py
+Not run to its end as it stands yet.
+"""
+
 import common
 
 
