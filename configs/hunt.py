@@ -7,7 +7,10 @@ the centre. The gradient of decisions reaches the core, which has to know where 
 what.
 
 Command: python train.py --config=configs/hunt.py
-Not run to its end as it stands yet.
+Not run to its end as it stands yet. A shorter run in two parts (547 s with a detached
+head of scale 0.1, then 486 s, 500 steps, from its weights) on two shared cores: test
+accuracy 78.7 +- 1.1 % with one sample, 3.2 +- 0.8 points over random places (paired);
+centre 69.0 +- 1.4 %; 1,024 images.
 """
 
 import common
