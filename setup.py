@@ -11,7 +11,7 @@ VERSION = re.search(
 ).group(1)
 
 # Images that are read where a model looks: TIFF with tiles and levels.
-LARGE = ["imagecodecs>=2024.6.1", "tifffile>=2024.7.2"]
+LARGE = ["imagecodecs>=2024.12.30", "tifffile>=2024.9.20"]
 SERVING = ["tensorflow-serving-api>=2.19"]
 DOCS = [
     "ipykernel>=6.29",

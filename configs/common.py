@@ -121,7 +121,8 @@ def hunt():
     """Huge images, computed where a model looks, with one small target in each."""
     return source(
         "hunt",
-        num_train=4096,
+        validation_fraction=0.03,
+        num_train=20_000,
         num_test=1024,
         sides=config_dict.FieldReference((4096,)),
         target_side=256,

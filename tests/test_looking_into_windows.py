@@ -69,7 +69,10 @@ def make_trainer(name, windows, xla, policy):
     return trainer
 
 
-@pytest.mark.parametrize("name", MAKERS)
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in MAKERS if name != "ram"]
+
+
+@pytest.mark.parametrize("name", ["ram", *SLOW])
 def test_every_family_sees_of_windows_what_it_sees_of_images(name):
     policy = policies.RandomPolicy()
     seed = random.make_seed(3)
@@ -121,6 +124,7 @@ def test_normalised_pixels_and_padding_are_those_of_the_retina():
     assert_close(memory, network.sense({"images": tf.constant(POSITIONS)}, places))
 
 
+@pytest.mark.slow
 def test_images_of_any_sizes_are_looked_at_together():
     images = [IMAGES[0], IMAGES[1, :20], IMAGES[2, :, :17]]
     network = make_network("ram", windows_of(images))
@@ -191,11 +195,6 @@ def test_a_damaged_image_stops_with_its_own_line_or_is_seen_as_zeros():
     classify = looker.compile(looker.classify)
     with pytest.raises(UnreadableImage, match="level 0 is damaged"):
         classify(tf.range(3))
-    rule = models.LittlePromise(0.1)
-    policy = policies.GaussianPolicy(first_location=(0.0, 0.0))
-    dynamic = models.DynamicLooker(network, policy, 2, rule)
-    with pytest.raises(UnreadableImage, match="level 0 is damaged"):
-        dynamic(np.arange(3))
     network.look_into(windows, skip_unreadable=True)
     looker = models.Looker(network, policies.CenterPolicy(), 2, xla=False)
     found = looker.compile(looker.classify)(tf.range(3))
@@ -204,6 +203,17 @@ def test_a_damaged_image_stops_with_its_own_line_or_is_seen_as_zeros():
     looker = models.Looker(whole, policies.CenterPolicy(), 2, xla=False)
     expected = looker.classify(tf.range(2))["probabilities"]
     assert_close(expected, found["probabilities"][:2])
+
+
+@pytest.mark.slow
+def test_a_damaged_image_stops_who_looks_as_long_as_it_takes():
+    windows = Windows([Damaged(image) for image in IMAGES], threads=1)
+    network = make_network("ram", windows)
+    rule = models.LittlePromise(0.1)
+    policy = policies.GaussianPolicy(first_location=(0.0, 0.0))
+    dynamic = models.DynamicLooker(network, policy, 2, rule)
+    with pytest.raises(UnreadableImage, match="level 0 is damaged"):
+        dynamic(np.arange(3))
 
 
 @pytest.mark.parametrize(
@@ -232,6 +242,7 @@ def test_xla_is_refused_where_it_cannot_compile():
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dram", "ram"])
 def test_the_step_service_looks_as_the_model_does(name):
     windows = windows_of(IMAGES)

@@ -81,10 +81,10 @@ class GrpcClient:
         answer = self._ask(self.stub.GetModelMetadata, request)
         signatures = get_model_metadata_pb2.SignatureDefMap()
         answer.metadata["signature_def"].Unpack(signatures)
-        if "serving_default" not in signatures.signature_def:
+        inputs = signatures.signature_def["serving_default"].inputs
+        if "images" not in inputs:
             return None
-        images = signatures.signature_def["serving_default"].inputs["images"]
-        return tuple(dim.size for dim in images.tensor_shape.dim)[1:]
+        return tuple(dim.size for dim in inputs["images"].tensor_shape.dim)[1:]
 
     def _ask(self, method, request):
         import grpc
@@ -125,10 +125,11 @@ class RestClient:
 
     def image_shape(self):
         metadata = self._open(f"{self.url}/metadata")["metadata"]["signature_def"]
-        if "serving_default" not in metadata["signature_def"]:
+        inputs = metadata["signature_def"]["serving_default"]["inputs"]
+        if "images" not in inputs:
             return None
-        images = metadata["signature_def"]["serving_default"]["inputs"]["images"]
-        return tuple(int(dim["size"]) for dim in images["tensor_shape"]["dim"])[1:]
+        shape = inputs["images"]["tensor_shape"]["dim"]
+        return tuple(int(dim["size"]) for dim in shape)[1:]
 
     def _open(self, url, body=None):
         try:

@@ -41,8 +41,8 @@ class HuntWindows(Windows):
             cut = self._patches(images, pixels - side // 2, side, size, level)
             found.append([each.reshape(-1, num, *each.shape[1:]) for each in cut])
             self.cache.add(windows=len(images))
-        glyphs, inside = (np.stack(each, axis=2) for each in zip(*found))
-        return glyphs, inside
+        glimpses, inside = (np.stack(each, axis=2) for each in zip(*found))
+        return glimpses, inside
 
     # A patch has a place and two sizes.
     def _patches(self, images, starts, side, size, level):

@@ -179,8 +179,7 @@ class TiffReader:
             num_bytes += size
             try:
                 part, _, shape = tiles.decode(data, index, **tiles.options)
-                part = part[0, : shape[1], : shape[2]]
-                parts.append(part.reshape(shape[1], shape[2], -1))
+                parts.append(part[0, : shape[1], : shape[2]])
             # Decoders raise nearly anything on damaged data; the cause is kept.
             except Exception as error:
                 reason = " ".join(str(error).split()) or type(error).__name__
@@ -315,6 +314,7 @@ class _Pixels(NamedTuple):
         value_range: Two floats, or `None`.
         invert: Boolean: zero is white.
         has_alpha: Boolean: what is transparent becomes white.
+        is_plain: Boolean: they are bytes as they are.
     """
 
     channels: int
@@ -322,6 +322,7 @@ class _Pixels(NamedTuple):
     value_range: tuple | None
     invert: bool
     has_alpha: bool
+    is_plain: bool
 
     @classmethod
     def of(cls, page, value_range, refuse):
@@ -356,16 +357,23 @@ class _Pixels(NamedTuple):
             value_range = None
         extra = [int(kind) for kind in page.extrasamples or ()]
         has_alpha = samples == colours + 1 and extra[:1] in ([1], [2])
+        invert = photometric == _WHITE_IS_ZERO
         return cls(
             channels=colours,
             table=table,
             value_range=None if table is not None else value_range,
-            invert=photometric == _WHITE_IS_ZERO,
+            invert=invert,
             has_alpha=has_alpha and photometric != _PALETTE,
+            is_plain=table is None
+            and value_range is None
+            and not invert
+            and samples == colours,
         )
 
     def convert(self, pixels, channels):
         """Returns `(h, w, samples)` as uint8 `(h, w, channels)`."""
+        if self.is_plain and pixels.shape[2] == channels:
+            return pixels
         if self.table is not None:
             pixels = self.table[pixels]
             pixels = pixels[:, :, 0] if self.table.ndim == 2 else pixels
