@@ -1,6 +1,6 @@
 """Image data sets, read into memory and served as reproducible batches."""
 
-from ram_tf.data.dataset import Dataset, Share, Split
+from ram_tf.data.dataset import Dataset, Share, Split, Targets
 from ram_tf.data.decode import decode_image, read_image
 from ram_tf.data.folder import Measured
 from ram_tf.data.notes import Notes
@@ -28,6 +28,7 @@ __all__ = [
     "RandomResizedCrop",
     "Share",
     "Split",
+    "Targets",
     "Translate",
     "decode_image",
     "find_images",

@@ -109,8 +109,9 @@ class Translate:
 
     def __call__(self, images, uniforms):
         height, width = images.shape[1:3]
-        rows = _source(uniforms[:, 0], height, self.height)
-        columns = _source(uniforms[:, 1], width, self.width)
+        rows, columns = self._starts(uniforms, height, width)
+        rows = _source(rows, height, self.height)
+        columns = _source(columns, width, self.width)
         # One black row and column behind the image: what lies outside it reads those.
         images = tf.pad(images, [[0, 0], [0, 1], [0, 1], [0, 0]])
         # Columns are gathered as rows of the transposed image: whole rows at a time is
@@ -120,10 +121,35 @@ class Translate:
         images = tf.transpose(images, [0, 2, 1, 3])
         return tf.gather(images, rows, axis=1, batch_dims=1)
 
+    def places(self, uniforms, height, width):
+        """Where the middles of images of this size are dropped by these uniforms.
 
-def _source(uniforms, size, canvas):
+        Returns:
+            Float32 tensor `(B, 2)`, (x, y) in [-1, 1] on the canvas.
+        """
+        rows, columns = self._starts(uniforms, height, width)
+        sides = ((columns, width, self.width), (rows, height, self.height))
+        return tf.stack(
+            [
+                tf.cast(2 * start + size, tf.float32) / canvas - 1
+                for start, size, canvas in sides
+            ],
+            axis=-1,
+        )
+
+    def _starts(self, uniforms, height, width):
+        """The row and the column of the first pixel, `(B,)` each."""
+        return (
+            tf.cast(uniforms[:, draw] * (canvas - size + 1), tf.int32)  # floor
+            for draw, size, canvas in (
+                (0, height, self.height),
+                (1, width, self.width),
+            )
+        )
+
+
+def _source(start, size, canvas):
     """Returns `(B, canvas)`: the image's index at each canvas index, `size` outside."""
-    start = tf.cast(uniforms * (canvas - size + 1), tf.int32)  # floor: positive
     index = tf.range(canvas)[None] - start[:, None]
     return tf.where((index >= 0) & (index < size), index, size)
 

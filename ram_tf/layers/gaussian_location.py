@@ -83,11 +83,14 @@ class GaussianLocation(keras.layers.Layer):
         self.mean.build(input_shape)
         self.built = True
 
-    def call(self, hidden, training=False, seed=None, noise=None):
+    def aim(self, hidden):
+        """The mean alone, `(batch, 2)`, through which a gradient passes."""
         x = ops.stop_gradient(hidden) if self.detach_inputs else hidden
         raw = self.mean(x if self.hidden is None else self.hidden(x))
-        mean = BOUNDS[self.bound](self.mean_scale * raw)
-        location = mean
+        return BOUNDS[self.bound](self.mean_scale * raw)
+
+    def call(self, hidden, training=False, seed=None, noise=None):
+        mean = location = self.aim(hidden)
         if training:
             if noise is None:
                 seed = self.seed_generator.next() if seed is None else seed

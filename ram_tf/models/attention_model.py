@@ -133,6 +133,10 @@ class AttentionModel(FromPreset, keras.Model):
         """
         return self.location(state["hidden"], training=sample, seed=seed)
 
+    def aim(self, state):
+        """What `decide` draws around: `(batch, 2)`, (x, y), with its gradient."""
+        return self.location.aim(state["hidden"])
+
     def read(self, hidden, training=False, seed=None, **options):
         """Reads hidden states `(batch, time, units)`.
 

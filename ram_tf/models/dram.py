@@ -78,6 +78,9 @@ class _TwoLayers(RetinaModel):
     def decide(self, state, sample, seed=None):
         return self.location(self._looking(state), training=sample, seed=seed)
 
+    def aim(self, state):
+        return self.location.aim(self._looking(state))
+
     def read(self, hidden, training=False, seed=None, classify_last=None):
         """Reads hidden states: see `AttentionModel.read`.
 

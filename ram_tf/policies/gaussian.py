@@ -19,12 +19,15 @@ class GaussianPolicy(Policy):
             centred fraction of the range.
         first_location: (x, y) or `None`. A fixed first glimpse instead.
         count_last_action: Boolean. Decide after the last glimpse too.
+        aims: Boolean. In training, say around which place each decision was drawn:
+            `aims` of the extras, `(batch, 2)`, with its gradient.
     """
 
     sample: bool = True
     first_fraction: float = 1.0
     first_location: tuple | None = None
     count_last_action: bool = False
+    aims: bool = False
     needs = Points
 
     def __post_init__(self):
@@ -42,4 +45,6 @@ class GaussianPolicy(Policy):
         return Choice(uniform_locations((batch_size,), seed, fraction))
 
     def __call__(self, network, context, state, *, seed, training):
-        return Choice(*network.decide(state, sample=self.sample, seed=seed))
+        location, log_prob = network.decide(state, sample=self.sample, seed=seed)
+        said = {"aims": network.aim(state)} if self.aims and training else {}
+        return Choice(location, log_prob, said)
