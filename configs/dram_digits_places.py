@@ -4,7 +4,12 @@
 is told where on the canvas they are, each time that they are dropped somewhere.
 
 Command: python train.py --config=configs/dram_digits_places.py
-Not run yet.
+Measured on one of two CPU cores (AMD EPYC), shared with other processes: test accuracy
+98.12 +- 0.69 % (10 samples averaged; standard error over images, clustered by digit),
+97.68 +- 0.62 % with one; after the first glimpse alone 95.28 and 85.10 %. On the same
+weights, random 23.87 % and centre 46.94 % (one sample). One training seed. Thrice the
+training without places has 97.92 +- 0.66 and 97.01 +- 0.65 %, not told apart; as much
+as here without places was not measured.
 """
 
 import common

@@ -12,6 +12,7 @@ from ram_tf.data.transforms import (
     HorizontalFlip,
     RandomResizedCrop,
     Translate,
+    TranslateAndScale,
 )
 from ram_tf.data.walk import Found, find_images
 from ram_tf.data.xor import xor
@@ -30,6 +31,7 @@ __all__ = [
     "Split",
     "Targets",
     "Translate",
+    "TranslateAndScale",
     "decode_image",
     "find_images",
     "load",

@@ -19,6 +19,7 @@ from ram_tf.data.transforms import (
     HorizontalFlip,
     RandomResizedCrop,
     Translate,
+    TranslateAndScale,
     example_uniforms,
     size_pair,
 )
@@ -67,6 +68,31 @@ def load(name, datapath=None, *, validation_fraction=0.1, seed=0, **options):
     )
 
 
+def _read_digits(size):
+    """The digits that ship with scikit-learn, enlarged to `size`, (height, width).
+
+    Returns:
+        Their images, uint8, and labels, and which are to train and which to test on.
+    """
+    from PIL import Image
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    bunch = load_digits()
+    small = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
+    images = np.stack(
+        [Image.fromarray(image).resize(size[::-1], Image.BICUBIC) for image in small]
+    )[..., None]
+    labels = bunch.target.astype(np.int64)
+    rest, test = train_test_split(
+        np.arange(len(labels)),
+        test_size=0.2,
+        stratify=labels,
+        random_state=DIGITS_TEST_SEED,
+    )
+    return images, labels, rest, test
+
+
 # The keys of `data`, by name.
 def digits(
     datapath=None,
@@ -97,25 +123,10 @@ def digits(
     Returns:
         A `Dataset`.
     """
-    from PIL import Image
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
-
     size = size_pair(digit_size, "digit_size")
     if test_places < 1:
         raise InputError(f"`data.test_places` must be >= 1. Received: {test_places}.")
-    bunch = load_digits()
-    small = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
-    images = np.stack(
-        [Image.fromarray(image).resize(size[::-1], Image.BICUBIC) for image in small]
-    )[..., None]
-    labels = bunch.target.astype(np.int64)
-    rest, test = train_test_split(
-        np.arange(len(labels)),
-        test_size=0.2,
-        stratify=labels,
-        random_state=DIGITS_TEST_SEED,
-    )
+    images, labels, rest, test = _read_digits(size)
     train, validation = choose_validation(len(rest), validation_fraction, seed)
 
     def evaluated(chosen):
@@ -161,6 +172,52 @@ def _choose_known(share, transforms, num_examples, seed):
     known[order[:count]] = True
     return known, (
         f"places are known of {count:,} of {num_examples:,} training images",
+    )
+
+
+# The keys of `data`, by name.
+def scaled_digits(
+    datapath=None,
+    *,
+    validation_fraction=0.1,
+    seed=0,
+    smallest=8,
+    largest=60,
+    canvas=(60, 60),
+    test_places=4,
+):
+    """Reads `digits`, each at a random size and a random place on a black canvas.
+
+    Small ones are as many as large ones: the side is drawn log-uniformly. In training a
+    digit has another size and place each epoch, in evaluation `test_places` fixed ones.
+
+    Args:
+        datapath: Not used.
+        validation_fraction: Float, share of the training digits that validates.
+        seed: Integer, chooses the validation digits.
+        smallest: Integer, the smallest side of a digit in pixels (8 in the source).
+        largest: Integer, the largest side.
+        canvas: Integer, (height, width).
+        test_places: Integer, number of fixed sizes and places of an evaluated digit.
+
+    Returns:
+        A `Dataset`.
+    """
+    if test_places < 1:
+        raise InputError(f"`data.test_places` must be >= 1. Received: {test_places}.")
+    drop = TranslateAndScale(*size_pair(canvas, "canvas"), smallest, largest)
+    images, labels, rest, test = _read_digits((largest, largest))
+    train, validation = choose_validation(len(rest), validation_fraction, seed)
+    chosen = rest[train]
+    return Dataset(
+        name="scaled_digits",
+        train=Split(images[chosen], labels[chosen], (drop,)),
+        validation=_at_fixed_places(
+            images, labels, rest[validation], drop, test_places
+        ),
+        test=_at_fixed_places(images, labels, test, drop, test_places),
+        class_names=tuple("0123456789"),
+        background=0.0,
     )
 
 
@@ -472,6 +529,7 @@ SOURCES = {
     "folder": folder,
     "mnist": mnist,
     "omniglot": omniglot,
+    "scaled_digits": scaled_digits,
     "stanford_dogs": stanford_dogs,
     "svhn": functools.partial(
         colour_images, "svhn", "svhn_cropped", "train+extra", "test", augment=()

@@ -154,6 +154,71 @@ def _source(start, size, canvas):
     return tf.where((index >= 0) & (index < size), index, size)
 
 
+@dataclasses.dataclass(frozen=True)
+class TranslateAndScale:
+    """Drops each image at a random place on a black canvas, at a random size.
+
+    The side that an image is brought to is drawn log-uniformly, whole pixels; then all
+    places where it lies wholly on the canvas are equally likely. A pixel of the canvas
+    is the mean of what of the image lies on it.
+
+    Args:
+        height: Integer, height of the canvas in pixels.
+        width: Integer, width of the canvas in pixels.
+        smallest: Integer, the smallest side.
+        largest: Integer, the largest side.
+    """
+
+    height: int
+    width: int
+    smallest: int
+    largest: int
+    num_draws = 3
+
+    def __post_init__(self):
+        if not 1 <= self.smallest <= self.largest <= min(self.height, self.width):
+            raise InputError(
+                "Sizes need 1 <= smallest <= largest <= the canvas. Received: "
+                f"smallest {self.smallest}, largest {self.largest}, a canvas of "
+                f"{self.height} x {self.width}."
+            )
+
+    def output_shape(self, height, width, channels):
+        if height != width:
+            raise InputError(
+                f"Images must be square to have one side. Received: {height} x {width}."
+            )
+        return self.height, self.width, channels
+
+    def sides(self, uniforms):
+        """The sides that images are brought to by these uniforms, integer `(B,)`."""
+        ratio = (self.largest + 1) / self.smallest
+        side = self.smallest * tf.exp(uniforms[:, 2] * np.float32(np.log(ratio)))
+        return tf.minimum(tf.cast(side, tf.int32), self.largest)  # floor
+
+    def __call__(self, images, uniforms):
+        sides = self.sides(uniforms)
+        pixels = tf.cast(images, tf.float32)
+        rows, columns = (
+            _covered(uniforms[:, draw], sides, images.shape[1 + draw], canvas)
+            for draw, canvas in ((0, self.height), (1, self.width))
+        )
+        placed = tf.einsum("bph,bhwc,bqw->bpqc", rows, pixels, columns)
+        return _as_type(placed, images.dtype)
+
+
+def _covered(uniforms, sides, size, canvas):
+    """The weight of an axis' pixels in each of the canvas, `(B, canvas, size)`."""
+    places = tf.cast(canvas - sides + 1, tf.float32)
+    start = tf.floor(uniforms * places)[:, None]
+    pitch = size / tf.cast(sides, tf.float32)[:, None]  # In pixels of the image.
+    first = (tf.range(canvas, dtype=tf.float32) - start) * pitch
+    pixel = tf.range(size, dtype=tf.float32)
+    last = tf.minimum((first + pitch)[..., None], pixel + 1)
+    overlap = last - tf.maximum(first[..., None], pixel)
+    return tf.maximum(overlap, 0.0) / pitch[..., None]
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Clutter:
     """Strews pieces of other images over each image, the brighter pixel winning.

@@ -143,7 +143,7 @@ class Evaluator:
     def _idle(self, images, locations):
         network = self.looker.network
         boxes = network.glimpse_boxes(locations, tuple(images.shape[1:3]))
-        side = network.glimpse_sides[0]
+        side = network.finest_side
         return idle_glimpses(images, locations, boxes, side, self.background)
 
     def _run(self, context, seed):

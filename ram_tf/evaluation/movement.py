@@ -63,7 +63,8 @@ def policy_statistics(locations, boxes, image_size):
     """Says how a policy moves over a set of images.
 
     Args:
-        locations: Array `(images, glimpses, 2)`, (x, y) in [-1, 1].
+        locations: Array `(images, glimpses, 2)`, (x, y) in [-1, 1], or (x, y, z), of
+            which the scale does not count.
         boxes: Int array `(images, glimpses, scales, 4)` of `glimpse_boxes`.
         image_size: Tuple `(height, width)` in pixels.
 
@@ -81,12 +82,14 @@ def policy_statistics(locations, boxes, image_size):
     for image, (starts, ends) in enumerate(zip(low, high)):
         for (top, left), (bottom, right) in zip(starts, ends):
             seen[image, top:bottom, left:right] = True
-    starts, sides = finest[..., :2], finest[0, 0, 2:] - finest[0, 0, :2]
-    distance = np.abs(starts[:, :, None] - starts[:, None])
-    overlap = np.maximum(sides - distance, 0).prod(axis=-1)
+    starts, ends = finest[..., :2], finest[..., 2:]
+    common = np.minimum(ends[:, :, None], ends[:, None])
+    common = common - np.maximum(starts[:, :, None], starts[:, None])
+    overlap = np.maximum(common, 0).prod(axis=-1)
+    areas = (ends - starts).prod(axis=-1)
     earlier = np.tril(np.ones(overlap.shape[1:], bool), k=-1)
-    again = ((2 * overlap > sides.prod()) & earlier).any(axis=2)[:, 1:]
-    later = np.asarray(locations)[:, 1:]
+    again = ((2 * overlap > areas[:, :, None]) & earlier).any(axis=2)[:, 1:]
+    later = np.asarray(locations)[:, 1:, :2]
     return {
         "spread": float(np.sqrt(later.var(axis=0).mean())) if later.size else 0.0,
         "coverage": float(seen.mean()),
@@ -99,9 +102,9 @@ def idle_glimpses(images, locations, boxes, side, background):
 
     Args:
         images: Tensor `(images, height, width, channels)`, uint8, or float in [0, 1].
-        locations: Tensor `(images, glimpses, 2)`, (x, y) in [-1, 1].
+        locations: Tensor `(images, glimpses, 2)`, (x, y) in [-1, 1], or (x, y, z).
         boxes: Int tensor `(images, glimpses, scales, 4)` of `glimpse_boxes`.
-        side: Int, side of the finest box.
+        side: Int, side of the finest box; `None` where each has its own.
         background: Float in [0, 1], what is empty in an image, or `None`.
 
     Returns:
@@ -112,27 +115,55 @@ def idle_glimpses(images, locations, boxes, side, background):
         box, from that of an earlier one on both axes; `on_edge`, a coordinate of the
         location is `EDGE` or more in size.
     """
-    starts, glimpses = ops.cast(boxes[:, :, 0, :2], "int32"), boxes.shape[1]
-    distance = ops.abs(starts[:, :, None] - starts[:, None])
-    near = ops.all(2 * distance < side, axis=-1)
+    finest, glimpses = ops.cast(boxes[:, :, 0], "int32"), boxes.shape[1]
+    starts, ends = finest[..., :2], finest[..., 2:]
+    centres, own = starts + ends, ends - starts  # Twice the centres.
+    distance = ops.abs(centres[:, :, None] - centres[:, None])
+    near = ops.all(distance < own[:, :, None], axis=-1)
     earlier = ops.tril(ops.ones((glimpses, glimpses), dtype="bool"), -1)
     found = {
-        "blank": _shows_nothing(images, starts, side, background),
+        "blank": _shows_nothing(images, finest, side, background),
         "seen_before": ops.any(ops.logical_and(near, earlier), axis=-1),
-        "on_edge": ops.any(ops.abs(locations) >= EDGE, axis=-1),
+        "on_edge": ops.any(ops.abs(locations[..., :2]) >= EDGE, axis=-1),
     }
     return {name: ops.cast(value, "float32") for name, value in found.items()}
 
 
-def _shows_nothing(images, starts, side, background):
-    patches = cut_patches(images, starts, side)  # Outside, the border repeats itself.
+def _shows_nothing(images, boxes, side, background):
     scale = 255.0 if images.dtype == "uint8" else 1.0
-    low = ops.cast(ops.min(patches, axis=(2, 3)), "float32") / scale
-    high = ops.cast(ops.max(patches, axis=(2, 3)), "float32") / scale
+    if side is None:
+        low, high = _extremes(images, boxes)
+    else:  # Outside, the border repeats itself.
+        patches = cut_patches(images, boxes[..., :2], side)
+        low, high = ops.min(patches, axis=(2, 3)), ops.max(patches, axis=(2, 3))
+    low = ops.cast(low, "float32") / scale
+    high = ops.cast(high, "float32") / scale
     if background is None:
         return ops.all(high - low <= FAINTEST, axis=-1)
     near = ops.logical_and(high <= background + FAINTEST, low >= background - FAINTEST)
     return ops.all(near, axis=-1)
+
+
+def _extremes(images, boxes):
+    """The darkest and the brightest of the image in each box of any size.
+
+    Every box holds a pixel of the image, for its middle lies on it.
+    """
+    sides = images.shape[1:3]
+    # Of a middle on the far edge, the last pixel counts as in the box.
+    low = ops.minimum(boxes[..., :2], [side - 1 for side in sides])
+    high = ops.maximum(boxes[..., 2:], 1)
+    rows, columns = (
+        ops.logical_and(
+            ops.arange(side) >= low[..., axis, None],
+            ops.arange(side) < high[..., axis, None],
+        )
+        for axis, side in enumerate(sides)
+    )
+    inside = ops.logical_and(rows[..., :, None], columns[..., None, :])[..., None]
+    pixels = ops.cast(images, "float32")[:, None]
+    darkest = ops.min(ops.where(inside, pixels, float("inf")), axis=(2, 3))
+    return darkest, ops.max(ops.where(inside, pixels, -float("inf")), axis=(2, 3))
 
 
 def likelihood_gains(log_likelihood, num_classes):

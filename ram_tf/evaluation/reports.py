@@ -26,6 +26,13 @@ def introduce(config, phase, dataset, network, num_replicas, report=print):
         f"{'x'.join(map(str, dataset.image_shape))}; "
         f"{network.count_params():,} parameters; {num_replicas} replica(s)"
     )
+    if network.zoom is not None:
+        sides = [
+            " and ".join(f"{side * scale:.3g}x{side * scale:.3g}" for side in sides)
+            for scale, sides in ((each, network.glimpse_sides) for each in network.zoom)
+        ]
+        report(f"glimpses see from {sides[0]} to {sides[1]} pixels, as is decided")
+        return
     report(
         describe_coverage(
             dataset.image_shape[:2], network.glimpse_sides, config.train.num_glimpses

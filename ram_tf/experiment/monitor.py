@@ -74,7 +74,7 @@ class PolicyMonitor(keras.callbacks.Callback):
         @looker.compile
         def look(images):
             looked = looker.look(looker.prepare(images), random.make_seed(0))
-            size, side = images.shape[1:3], looker.network.glimpse_sides[0]
+            size, side = images.shape[1:3], looker.network.finest_side
             boxes = looker.network.glimpse_boxes(looked.locations, size)
             idle = movement.idle_glimpses(
                 images, looked.locations, boxes, side, self.background

@@ -32,6 +32,8 @@ class AttentionModel(FromPreset, keras.Model):
         overview_shape: `(height, width, channels)` of a coarse view of the whole image
             that is needed before the first glimpse, or `None`.
         parts: Names of constructor arguments that are layers, for serialisation.
+        zoom: (smallest, largest) scale of a glimpse, where it is decided with the
+            place, or `None`. A location has a third coordinate then, see `Retina`.
         stop_rule: A `StopRule` class, or `None` where nothing says when to stop; a
             network may be given one that reads what it was trained for.
 
@@ -52,7 +54,22 @@ class AttentionModel(FromPreset, keras.Model):
     recorded = ()
     overview_shape = None
     parts = ()
+    zoom = None
     stop_rule = None
+
+    @property
+    def num_coordinates(self):
+        """How many numbers a location has, all in [-1, 1]."""
+        return 2 if self.zoom is None else 3
+
+    @property
+    def finest_side(self):
+        """Side in pixels of the finest box, or `None` where that is decided."""
+        return self.glimpse_sides[0] if self.zoom is None else None
+
+    def scale_at(self, locations):
+        """The scale of glimpses at locations `(..., 3)`, in a model with a `zoom`."""
+        raise NotImplementedError
 
     def prepare(self, images, training=False):
         """Computes what is needed once an image. Runs outside compiled steps.
@@ -128,13 +145,14 @@ class AttentionModel(FromPreset, keras.Model):
             seed: Int32 tensor `(2,)`, for what is drawn.
 
         Returns:
-            location: `(batch, 2)`, (x, y), before clipping to the image.
+            location: `(batch, num_coordinates)`, (x, y) or (x, y, z), before clipping
+                to the image.
             log_prob: `(batch,)`, log-density of `location`, in nats.
         """
         return self.location(state["hidden"], training=sample, seed=seed)
 
     def aim(self, state):
-        """What `decide` draws around: `(batch, 2)`, (x, y), with its gradient."""
+        """What `decide` draws around, as its `location`, with its gradient."""
         return self.location.aim(state["hidden"])
 
     def read(self, hidden, training=False, seed=None, **options):
@@ -216,7 +234,7 @@ class AttentionModel(FromPreset, keras.Model):
         """Returns the pixels that glimpses cover.
 
         Args:
-            locations: `(..., 2)`, (x, y) in [-1, 1].
+            locations: `(..., num_coordinates)`, (x, y) or (x, y, z) in [-1, 1].
             image_size: Tuple `(height, width)`.
 
         Returns:

@@ -24,6 +24,8 @@ COMBINATIONS = {
 class _Looks(RetinaModel):
     """What both ways of using the backbone share: square images and their crops."""
 
+    zoom = None
+
     def _check_square(self, image_shape):
         _, height, width, channels = image_shape
         if height != width or height % 4 or channels not in (1, 3):

@@ -5,8 +5,8 @@ def place_error(rollout, places):
     """How far decisions aimed from where something is known to be.
 
     Args:
-        rollout: A `Rollout` whose extras hold `aims` `(batch, decisions, 2)`; without
-            decisions it needs none.
+        rollout: A `Rollout` whose extras hold `aims` `(batch, decisions, 2 or 3)`;
+            without decisions it needs none. How wide was looked does not count.
         places: Float tensor `(batch, 2)`, (x, y) in [-1, 1]; NaN where not known.
 
     Returns:
@@ -23,7 +23,7 @@ def place_error(rollout, places):
         return ops.zeros_like(places[:, 0])
     # Before the difference: the gradient of a NaN that is not chosen is one as well.
     places = ops.where(known[:, None], places, 0.0)
-    distances = ops.square(rollout.extras["aims"] - places[:, None])
+    distances = ops.square(rollout.extras["aims"][..., :2] - places[:, None])
     error = ops.mean(ops.sum(distances, axis=-1), axis=1)
     return ops.where(known, error, 0.0)
 

@@ -22,8 +22,10 @@ from ram_tf.ops.locations import (
 )
 from ram_tf.ops.reductions import reduce_images, reduce_patches, reduction_matrix
 from ram_tf.ops.stopping import is_settled
+from ram_tf.ops.windows import average_windows
 
 __all__ = [
+    "average_windows",
     "best_unseen",
     "box_sums",
     "clip_locations",

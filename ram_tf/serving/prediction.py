@@ -213,16 +213,19 @@ def _answers(files, reader, looker):
         yield [
             row
             if row.reason
-            else row._replace(answer=_describe(probabilities, places, names))
-            for row, probabilities, places in zip(
-                rows, found["probabilities"], found["locations"]
+            else row._replace(answer=_describe(probabilities, places, scales, names))
+            for row, probabilities, places, scales in zip(
+                rows,
+                found["probabilities"],
+                found["locations"],
+                found.get("scales", [None] * len(rows)),
             )
         ]
 
 
-def _describe(probabilities, places, class_names):
+def _describe(probabilities, places, scales, class_names):
     best = int(probabilities.argmax())
-    looked = words.format_places(places)
+    looked = words.format_places(places, scales)
     return class_names[best], f"{probabilities[best]:.4f}", looked
 
 

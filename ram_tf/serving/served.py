@@ -61,7 +61,7 @@ class Served:
             for kind, each in {"shown": policy, "sampled": sampled}.items()
         }
         self._steps = Steps(network, policy, num_glimpses, labels, self.rule)
-        place = tf.zeros((1, 1, 2))
+        place = tf.zeros((1, 1, network.num_coordinates))
         empty = {"images": tf.zeros((1, *image_shape))}
         sensed = network.sense(empty, place, seed=random.make_seed(0))
         self.glimpse_shape = tuple(sensed.shape[2:])
@@ -101,7 +101,7 @@ class Served:
             return tf.TensorSpec((None, *shape), dtype, name=name)
 
         images, seed = spec("images", self.image_shape), spec("seed", (), "int64")
-        location = spec("location", (2,))
+        location = spec("location", (self.network.num_coordinates,))
         pixels = spec("images", self.image_shape, "uint8")
         state = [spec(name, *kind) for name, kind in self._steps.state_specs().items()]
         glimpse = spec("glimpse", self.glimpse_shape)
@@ -172,7 +172,8 @@ class Served:
             requests["classify_uint8"].append({"images": pixels})
             requests["classify_seeded"].append({"images": images, "seed": seed})
             requests["classify_encoded"].append({"image_bytes": np.array(encoded)})
-            location = draw.uniform(-1, 1, (batch, 2)).astype("float32")
+            place = (batch, self.network.num_coordinates)
+            location = draw.uniform(-1, 1, place).astype("float32")
             requests["sense"].append(
                 {"images": images, "location": location, "seed": seed}
             )
@@ -180,6 +181,7 @@ class Served:
             first = {name: sensed[name] for name in ("overview",) if name in sensed}
             requests["start"].append({"seed": seed, **first})
             started = self.answer("start", requests["start"][-1])
+            started.pop("scale", None)  # Told, and not asked for.
             requests["look"].append({**started, "glimpse": sensed["glimpse"]})
         return requests
 
@@ -201,9 +203,17 @@ class Served:
             "mc_samples": self.mc_samples,
             "stop_epsilon": None if self.rule is None else self.rule.epsilon,
             "stops": None if self.rule is None else self.rule.describe(),
-            "locations": "(x, y) in [-1, 1]; (-1, -1) is the top-left corner",
+            "locations": self._describe_locations(),
             "sensor": self.network.describe_sensor(),
         }
+
+    def _describe_locations(self):
+        if self.network.zoom is None:
+            return "(x, y) in [-1, 1]; (-1, -1) is the top-left corner"
+        return (
+            "(x, y, z) in [-1, 1]; (-1, -1) is the top-left corner, z -1 the smallest "
+            "scale and 1 the largest; scales: what the sides of a glimpse are times"
+        )
 
 
 def _as_floats(images):
