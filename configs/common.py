@@ -250,6 +250,13 @@ def dram(canvas=None, clutter=None):
     return config
 
 
+def know_places(config, share, weight):
+    """Tells training where the digit is, of a share of the training images."""
+    config.data.known_places = share
+    config.phases.train.weights.places = weight
+    return config
+
+
 def in_bfloat16(config):
     """Matrix products in bfloat16, which are quick outside XLA alone, where the
     processor has units for them (AMX).

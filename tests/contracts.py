@@ -14,6 +14,7 @@ from ram_tf import layers, models, policies
 RNG = np.random.default_rng(0)
 GLIMPSES = RNG.random((3, 2, 6, 6, 1), "float32")
 LOCATIONS = RNG.uniform(-1, 1, (3, 2)).astype("float32")
+PLACES_AND_SCALES = np.float32([(0, 0, 0), (-0.7, 1, 1), (0.2, -0.4, -1)])
 HIDDEN = RNG.standard_normal((3, 5)).astype("float32")
 IMAGES = RNG.random((3, 14, 17, 1), "float32")
 PATCHES = RNG.random((3, 2, 4, 4, 1), "float32")
@@ -77,6 +78,16 @@ def small_dram(**parts):
         **parts,
     }
     return small_mram(models.DRAM, **parts)
+
+
+def small_zoom(zoom=(0.5, 2.0)):
+    """The parts of a DRAM that decides how wide to look."""
+    return {
+        "retina": layers.Retina(6, 2, zoom=zoom),
+        "location": layers.GaussianLocation(
+            (0.2, 0.1, 0.3), detach_inputs=False, num_coordinates=3
+        ),
+    }
 
 
 def small_pham(**options):
@@ -190,6 +201,9 @@ CONTRACTS = {
         idle=("resolutions.heads",),
     ),
     "Retina": Contract(lambda: layers.Retina(6, 2), (IMAGES, LOCATIONS), 0),
+    "Retina that zooms": Contract(
+        lambda: layers.Retina(6, 2, zoom=(0.5, 3.0)), (IMAGES, PLACES_AND_SCALES), 0
+    ),
     "MlpGlimpse": Contract(
         lambda: layers.MlpGlimpse(7, 5, 8),
         (GLIMPSES, LOCATIONS),
@@ -228,6 +242,12 @@ CONTRACTS = {
         lambda: layers.GaussianLocation(0.2, hidden_units=4),
         (HIDDEN,),
         (5 * 4 + 4) + (4 * 2 + 2),
+        ("float32", "float32"),
+    ),
+    "GaussianLocation of a scale too": Contract(
+        lambda: layers.GaussianLocation((0.2, 0.1, 0.3), num_coordinates=3),
+        (HIDDEN,),
+        5 * 3 + 3,
         ("float32", "float32"),
     ),
     "ValueBaseline": Contract(layers.ValueBaseline, (HIDDEN,), 6, ("float32",)),
@@ -295,6 +315,18 @@ CONTRACTS = {
         SEEN
         + TWO_LAYERS
         + (6 * 2 + 2)
+        + (6 + 1)
+        + (9 * 4 + 4)
+        + CONVOLVED
+        + (4 * 4 * 3 * 6 + 6),
+        policies.OpeningPolicy,
+    ),
+    "DRAM that zooms": ram_contract(
+        lambda: small_dram(**small_zoom()),
+        SEEN
+        + 5  # Of a third number in a location.
+        + TWO_LAYERS
+        + (6 * 3 + 3)
         + (6 + 1)
         + (9 * 4 + 4)
         + CONVOLVED

@@ -26,9 +26,10 @@ def idle(image, starts, background=0.0, locations=None):
     """The three answers for one image, as lists."""
     if locations is None:
         locations = np.zeros((len(starts), 2))
-    patches = ops.cut_patches(image[None], np.int32(starts)[None], SIDE)
+    found_at = boxes(*starts)
+    extremes = ops.box_extremes(image[None], found_at[:, :, 0], SIDE)
     found = movement.idle_glimpses(
-        patches, np.float32(locations)[None], boxes(*starts), background
+        extremes, np.float32(locations)[None], found_at, background
     )
     return {name: np.asarray(value)[0].tolist() for name, value in found.items()}
 

@@ -22,6 +22,7 @@ from tests.contracts import (
     small_mram,
     small_pham,
     small_ram,
+    small_zoom,
 )
 from tests.data.windows.test_windows import Pyramid
 
@@ -140,13 +141,21 @@ def test_images_of_any_sizes_are_looked_at_together():
         assert_close(one.logits[0], looked.logits[number])
 
 
-def test_the_finest_patch_repeats_the_inside_where_there_is_no_image():
-    network = make_network("ram", windows_of(IMAGES))
-    corner = tf.constant([[[-1.0, -1.0]]])
-    patch = network.finest_patches(tf.constant([2]), corner).numpy()[0, 0]
+def test_the_darkest_and_the_brightest_are_those_inside_of_the_image():
+    places = tf.constant([[[-1.0, -1.0], [0.9, 0.2]]])
+    network, plain = make_network("ram", windows_of(IMAGES)), make_network("ram")
+    found = network.finest_extremes(tf.constant([2]), places)
+    expected = plain.finest_extremes(IMAGES[2:3], places)
     inside = IMAGES[2, :3, :3] / np.float32(255)
-    assert_close(patch[3:, 3:], inside)
-    assert_close(patch[:3], np.broadcast_to(inside.max(axis=(0, 1)), (3, 6, 3)))
+    assert_close(found[0][0, 0], inside.min(axis=(0, 1)))
+    assert_close(found[1][0, 0], inside.max(axis=(0, 1)))
+    for ours, theirs in zip(found, expected):
+        assert_close(ours, theirs)
+
+
+def test_a_zoom_is_refused_by_name():
+    with pytest.raises(InputError, match="model.retina.zoom"):
+        small_zoom().look_into(windows_of(IMAGES))
 
 
 @pytest.mark.slow

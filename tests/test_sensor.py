@@ -5,7 +5,7 @@ import pytest
 
 from ram_tf import layers, models
 from tests.comparisons import assert_close
-from tests.contracts import small_dram, small_fine_grained, small_pham
+from tests.contracts import small_dram, small_fine_grained, small_pham, small_zoom
 
 RNG = np.random.default_rng(0)
 
@@ -25,6 +25,10 @@ NETWORKS = {
     "active": lambda: models.ActiveRAM(4, retina=layers.Retina(4, 2)),
     "pham": small_pham,
     "dram": small_dram,
+    "zoom": lambda: small_dram(**small_zoom()),
+    "zoom, and white outside": lambda: ram(
+        num_scales=2, pixel_mean=1.0, pixel_stddev=0.3, zoom=(0.3, 5.0)
+    ),
     "fine_grained": lambda: small_fine_grained(start_size=1),
 }
 
@@ -59,9 +63,30 @@ def brought_to(patch, size, how):
     return np.einsum("ih,jw,hwc->ijc", weights, weights, patch)
 
 
+def sense_through(told, image, location):
+    """The glimpse at a location `(x, y, z)` of a sensor that zooms."""
+    assert "(l + 1) / 2 * n" in told["how"][1]
+    (a, b), size = told["zoom"], told["size"]
+    f = a * (b / a) ** ((location[2] + 1) / 2)
+    i, windows = np.arange(size), []
+    for s in told["sides"]:
+        shares = []
+        for n, place in zip(image.shape[:2], location[1::-1]):
+            first = (place + 1) / 2 * n - f * s / 2 + i[:, None] * f * s / size
+            last, j = first + f * s / size, np.arange(n)
+            part = np.clip(np.minimum(last, j + 1) - np.maximum(first, j), 0, None)
+            shares.append(part * size / (f * s))
+        seen = np.einsum("ih,jw,hwc->ijc", *shares, image)
+        inside = np.outer(*(share.sum(axis=1) for share in shares))[..., None]
+        windows.append(seen + (1 - inside) * told["outside"])
+    return np.stack(windows)
+
+
 def sense(told, image, location):
     """The glimpse at a location `(x, y)`, from the words and numbers alone."""
     sizes = image.shape[:2]
+    if "zoom" in told:
+        return sense_through(told, image, location)
     y_and_x = location[::-1].astype("float32")
     patches = []
     for s in told["sides"]:
@@ -91,8 +116,8 @@ def test_a_sensor_is_built_from_words_and_numbers_alone(name):
     network.build((None, *shape))
     told = network.describe_sensor()
     images = RNG.random((9, *shape), "float32")
-    locations = RNG.uniform(-1, 1, (9, 2)).astype("float32")
-    locations[:4] = [(-1, -1), (1, 1), (0, 0), (1, -0.5)]
+    locations = RNG.uniform(-1, 1, (9, network.num_coordinates)).astype("float32")
+    locations[:4, :2] = [(-1, -1), (1, 1), (0, 0), (1, -0.5)]
     glimpses = network.sense({"images": images}, locations[:, None])
     ours = np.asarray(network.denormalize(glimpses))[:, 0]
     for image, location, expected in zip(images, locations, ours):

@@ -74,6 +74,7 @@ KINDS = {
     "open_set": ("omniglot", _ram, (20, 24, 1)),
     "pham": ("pham_digits", _pham, (6, 8, 1)),
     "ram": ("ram_digits", _ram, (20, 24, 3)),
+    "zoom": ("zoom_digits", _dram, (20, 24, 1)),
 }
 
 

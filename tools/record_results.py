@@ -122,7 +122,8 @@ def command_of(config, path, recorded):
             f"the run's config is not that of {path.name} (see {', '.join(keys)}): "
             "give what trained it as --command."
         )
-    datapath = "" if own["data"]["name"] == "digits" else " --datapath=DIR"
+    no_files = own["data"]["name"] in ("digits", "scaled_digits")
+    datapath = "" if no_files else " --datapath=DIR"
     return f"python train.py --config=configs/{path.name}{datapath}"
 
 

@@ -1,6 +1,6 @@
 """Image data sets, read into memory and served as reproducible batches."""
 
-from ram_tf.data.dataset import Dataset, Share, Split
+from ram_tf.data.dataset import Dataset, Share, Split, Targets
 from ram_tf.data.decode import decode_image, read_image
 from ram_tf.data.folder import Measured
 from ram_tf.data.notes import Notes
@@ -12,6 +12,7 @@ from ram_tf.data.transforms import (
     HorizontalFlip,
     RandomResizedCrop,
     Translate,
+    TranslateAndScale,
 )
 from ram_tf.data.walk import Found, find_images
 from ram_tf.data.windows_source import why_not_large
@@ -29,7 +30,9 @@ __all__ = [
     "RandomResizedCrop",
     "Share",
     "Split",
+    "Targets",
     "Translate",
+    "TranslateAndScale",
     "decode_image",
     "find_images",
     "load",

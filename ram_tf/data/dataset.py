@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import hashlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -11,7 +11,12 @@ import tensorflow as tf
 from ram_tf.data.photographs import Photographs
 from ram_tf.data.store import Kept
 from ram_tf.data.tensors import as_constant
-from ram_tf.data.transforms import apply_transforms, example_uniforms, num_uniforms
+from ram_tf.data.transforms import (
+    Translate,
+    apply_transforms,
+    example_uniforms,
+    num_uniforms,
+)
 from ram_tf.data.windows import Part, Windows
 from ram_tf.errors import InputError
 from ram_tf.pixels import check_pixels
@@ -39,6 +44,19 @@ class Share(NamedTuple):
 WHOLE = Share()
 
 
+class Targets(NamedTuple):
+    """What a training batch knows of its images where it is more than labels.
+
+    Attributes:
+        labels: Int tensor `(B,)`.
+        places: Float32 tensor `(B, 2)`, (x, y) in [-1, 1] of what an image shows; NaN
+            where it is not known.
+    """
+
+    labels: Any
+    places: Any
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
     """Images with labels, and the transforms that a batch of them goes through.
@@ -51,12 +69,15 @@ class Split:
         transforms: Tuple of transforms, applied in order to a batch.
         groups: Array `(n,)`, integer: of which original picture each one is, where
             several are of one; `None` where all differ.
+        known: Boolean array `(n,)`: of which images training may know the place that
+            their first transform, a `Translate`, drops them at; `None` of none.
     """
 
     images: np.ndarray | Photographs | Kept | Windows | Part
     labels: np.ndarray
     transforms: tuple = ()
     groups: np.ndarray | None = None
+    known: np.ndarray | None = None
 
     def __post_init__(self):
         images, labels = self.images, np.asarray(self.labels)
@@ -81,6 +102,8 @@ class Split:
                 f"There must be one group for each of {len(labels)} images. "
                 f"Received: {np.shape(self.groups)}."
             )
+        if self.known is not None:
+            self._check_known(labels)
         object.__setattr__(self, "images", images)
         object.__setattr__(self, "labels", labels.astype(np.int64))
 
@@ -103,6 +126,18 @@ class Split:
             )
         check_pixels(images)
         return images
+
+    def _check_known(self, labels):
+        if np.shape(self.known) != labels.shape:
+            raise InputError(
+                f"For each of {len(labels)} images it must be said whether its place "
+                f"is known. Received: {np.shape(self.known)}."
+            )
+        if not isinstance(next(iter(self.transforms), None), Translate):
+            raise InputError(
+                "Places are known of images that are dropped on a canvas first. "
+                f"Received: the transforms {self.transforms}."
+            )
 
     def __len__(self):
         return len(self.labels)
@@ -150,6 +185,22 @@ class Split:
         if self.transforms:
             images = apply_transforms(self.transforms, images, uniforms[:, cut:])
         return images, tf.gather(self.labels, examples)
+
+    def places(self, examples, seed, epoch):
+        """Returns where `batch` drops what these images show, where that is known.
+
+        Args:
+            examples: As of `batch`.
+            seed: As of `batch`.
+            epoch: As of `batch`.
+
+        Returns:
+            Float32 tensor `(B, 2)`, (x, y) in [-1, 1]; NaN where it is not known.
+        """
+        drop = self.transforms[0]
+        uniforms = example_uniforms(seed, epoch, examples, drop.num_draws)
+        places = drop.places(uniforms, *self._source.image_shape[:2])
+        return tf.where(tf.gather(self.known, examples)[:, None], places, np.nan)
 
 
 class _ImageArray:
@@ -308,7 +359,8 @@ class Dataset:
             share: A `Share` of each batch: its parts, equal and in turn.
 
         Returns:
-            `tf.data.Dataset` of (images `(B, H, W, C)`, labels `(B,)`).
+            `tf.data.Dataset` of (images `(B, H, W, C)`, labels `(B,)`), or of (images,
+            `Targets`) where some places are known.
         """
         steps = self.steps_per_epoch(batch_size)
         split, last = self.train, len(self.train) - 1
@@ -320,7 +372,10 @@ class Dataset:
             position = step % steps * batch_size + part
             key = tf.stack([tf.constant(folded, tf.uint32), tf.cast(epoch, tf.uint32)])
             examples = tf.random.experimental.index_shuffle(position, key, last)
-            return split.batch(examples, seed, epoch)
+            images, labels = split.batch(examples, seed, epoch)
+            if split.known is None:
+                return images, labels
+            return images, Targets(labels, split.places(examples, seed, epoch))
 
         steps_here = range(start_step, start_step + num_steps)
         return _pipeline(steps_here, batch_size, share, batch)

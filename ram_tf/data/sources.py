@@ -19,6 +19,7 @@ from ram_tf.data.transforms import (
     HorizontalFlip,
     RandomResizedCrop,
     Translate,
+    TranslateAndScale,
     example_uniforms,
     size_pair,
 )
@@ -30,6 +31,8 @@ from ram_tf.files import expand_path
 # Seeds of what must be the same for everybody, whatever the run's own seed is.
 DIGITS_TEST_SEED = 1_797
 PLACES_SEED = 8_125
+# Added to the run's seed where it chooses something else than validation images.
+KNOWN_SEED = 1_412_7755
 
 
 def load(name, datapath=None, *, validation_fraction=0.1, seed=0, **options):
@@ -66,6 +69,32 @@ def load(name, datapath=None, *, validation_fraction=0.1, seed=0, **options):
     )
 
 
+def _read_digits(size):
+    """The digits that ship with scikit-learn, enlarged to `size`, (height, width).
+
+    Returns:
+        Their images, uint8, and labels, and which are to train and which to test on.
+    """
+    from PIL import Image
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    bunch = load_digits()
+    small = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
+    images = np.stack(
+        [Image.fromarray(image).resize(size[::-1], Image.BICUBIC) for image in small]
+    )[..., None]
+    labels = bunch.target.astype(np.int64)
+    rest, test = train_test_split(
+        np.arange(len(labels)),
+        test_size=0.2,
+        stratify=labels,
+        random_state=DIGITS_TEST_SEED,
+    )
+    return images, labels, rest, test
+
+
+# The keys of `data`, by name.
 def digits(
     datapath=None,
     *,
@@ -74,6 +103,7 @@ def digits(
     digit_size=24,
     canvas=(40, 40),
     test_places=4,
+    known_places=0.0,
 ):
     """Reads scikit-learn's 1,797 digits, enlarged, on a larger black canvas.
 
@@ -88,29 +118,16 @@ def digits(
         digit_size: Integer, side of a digit in pixels (8 in the source).
         canvas: Integer, (height, width), or `None` for the bare digits.
         test_places: Integer, number of fixed places of an evaluated digit.
+        known_places: Float in [0, 1], share of the training digits whose place on the
+            canvas training may know. Evaluation never does.
 
     Returns:
         A `Dataset`.
     """
-    from PIL import Image
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
-
     size = size_pair(digit_size, "digit_size")
     if test_places < 1:
         raise InputError(f"`data.test_places` must be >= 1. Received: {test_places}.")
-    bunch = load_digits()
-    small = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
-    images = np.stack(
-        [Image.fromarray(image).resize(size[::-1], Image.BICUBIC) for image in small]
-    )[..., None]
-    labels = bunch.target.astype(np.int64)
-    rest, test = train_test_split(
-        np.arange(len(labels)),
-        test_size=0.2,
-        stratify=labels,
-        random_state=DIGITS_TEST_SEED,
-    )
+    images, labels, rest, test = _read_digits(size)
     train, validation = choose_validation(len(rest), validation_fraction, seed)
 
     def evaluated(chosen):
@@ -120,11 +137,86 @@ def digits(
 
     translate = None if canvas is None else Translate(*size_pair(canvas, "canvas"))
     transforms = () if canvas is None else (translate,)
+    known, notes = _choose_known(known_places, transforms, len(train), seed)
+    chosen = rest[train]
     return Dataset(
         name="digits",
-        train=Split(images[rest[train]], labels[rest[train]], transforms),
+        train=Split(images[chosen], labels[chosen], transforms, known=known),
         validation=evaluated(rest[validation]),
         test=evaluated(test),
+        class_names=tuple("0123456789"),
+        background=0.0,
+        notes=notes,
+    )
+
+
+def _choose_known(share, transforms, num_examples, seed):
+    """Says of which training images the place is known, chosen by `seed` alone.
+
+    A larger share knows those of a smaller one, and more.
+
+    Returns:
+        Boolean array `(num_examples,)`, or `None` of no share; and notes.
+    """
+    if not 0 <= share <= 1:
+        raise InputError(f"`data.known_places` must lie in [0, 1]. Received: {share}.")
+    if not share:
+        return None, ()
+    if not transforms:
+        raise InputError(
+            f"`data.known_places` is {share:g}, and without a `data.canvas` images lie "
+            "nowhere in particular: set the canvas, or leave it 0."
+        )
+    count = max(round(share * num_examples), 1)
+    order = np.random.default_rng((KNOWN_SEED, seed % 2**64)).permutation(num_examples)
+    known = np.zeros(num_examples, bool)
+    known[order[:count]] = True
+    return known, (
+        f"places are known of {count:,} of {num_examples:,} training images",
+    )
+
+
+# The keys of `data`, by name.
+def scaled_digits(
+    datapath=None,
+    *,
+    validation_fraction=0.1,
+    seed=0,
+    smallest=8,
+    largest=60,
+    canvas=(60, 60),
+    test_places=4,
+):
+    """Reads `digits`, each at a random size and a random place on a black canvas.
+
+    Small ones are as many as large ones: the side is drawn log-uniformly. In training a
+    digit has another size and place each epoch, in evaluation `test_places` fixed ones.
+
+    Args:
+        datapath: Not used.
+        validation_fraction: Float, share of the training digits that validates.
+        seed: Integer, chooses the validation digits.
+        smallest: Integer, the smallest side of a digit in pixels (8 in the source).
+        largest: Integer, the largest side.
+        canvas: Integer, (height, width).
+        test_places: Integer, number of fixed sizes and places of an evaluated digit.
+
+    Returns:
+        A `Dataset`.
+    """
+    if test_places < 1:
+        raise InputError(f"`data.test_places` must be >= 1. Received: {test_places}.")
+    drop = TranslateAndScale(*size_pair(canvas, "canvas"), smallest, largest)
+    images, labels, rest, test = _read_digits((largest, largest))
+    train, validation = choose_validation(len(rest), validation_fraction, seed)
+    chosen = rest[train]
+    return Dataset(
+        name="scaled_digits",
+        train=Split(images[chosen], labels[chosen], (drop,)),
+        validation=_at_fixed_places(
+            images, labels, rest[validation], drop, test_places
+        ),
+        test=_at_fixed_places(images, labels, test, drop, test_places),
         class_names=tuple("0123456789"),
         background=0.0,
     )
@@ -154,6 +246,7 @@ def mnist(
     canvas=None,
     num_pieces=0,
     piece_size=8,
+    known_places=0.0,
     name="mnist",
 ):
     """Reads MNIST through TensorFlow Datasets.
@@ -170,6 +263,7 @@ def mnist(
             its place is. Those of a split come from its own images alone, so that
             nothing of the test digits is ever seen in training.
         piece_size: Integer, side of a piece in pixels.
+        known_places: As of `digits`.
         name: String, that of the `Dataset`.
 
     Returns:
@@ -179,26 +273,31 @@ def mnist(
     images, labels = arrays["train"]
     train, validation = choose_validation(len(labels), validation_fraction, seed)
 
-    def split(images, labels):
-        transforms = []
-        if canvas is not None:
-            transforms.append(Translate(*size_pair(canvas, "canvas")))
-        if num_pieces:
-            transforms.append(Clutter(images, num_pieces, piece_size))
-        return Split(images, labels, tuple(transforms))
+    drop = () if canvas is None else (Translate(*size_pair(canvas, "canvas")),)
+    known, notes = _choose_known(known_places, drop, len(train), seed)
+
+    def split(images, labels, known=None):
+        clutter = (Clutter(images, num_pieces, piece_size),) if num_pieces else ()
+        return Split(images, labels, drop + clutter, known=known)
 
     return Dataset(
         name=name,
-        train=split(images[train], labels[train]),
+        train=split(images[train], labels[train], known),
         validation=split(images[validation], labels[validation]),
         test=split(*arrays["test"]),
         class_names=class_names,
         background=0.0,
+        notes=notes,
     )
 
 
 def translated_mnist(
-    datapath=None, *, validation_fraction=0.1, seed=0, canvas=(60, 60)
+    datapath=None,
+    *,
+    validation_fraction=0.1,
+    seed=0,
+    canvas=(60, 60),
+    known_places=0.0,
 ):
     """Reads `mnist`, each digit at a random place on a larger black canvas."""
     return mnist(
@@ -206,10 +305,12 @@ def translated_mnist(
         validation_fraction=validation_fraction,
         seed=seed,
         canvas=canvas,
+        known_places=known_places,
         name="translated_mnist",
     )
 
 
+# The keys of `data`, by name.
 def cluttered_mnist(
     datapath=None,
     *,
@@ -218,6 +319,7 @@ def cluttered_mnist(
     canvas=(60, 60),
     num_pieces=4,
     piece_size=8,
+    known_places=0.0,
 ):
     """Reads `translated_mnist` with pieces of other digits strewn over each image.
 
@@ -230,6 +332,7 @@ def cluttered_mnist(
         canvas=canvas,
         num_pieces=num_pieces,
         piece_size=piece_size,
+        known_places=known_places,
         name="cluttered_mnist",
     )
 
@@ -428,6 +531,7 @@ SOURCES = {
     "hunt": hunt,
     "mnist": mnist,
     "omniglot": omniglot,
+    "scaled_digits": scaled_digits,
     "stanford_dogs": stanford_dogs,
     "svhn": functools.partial(
         colour_images, "svhn", "svhn_cropped", "train+extra", "test", augment=()

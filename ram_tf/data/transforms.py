@@ -109,8 +109,9 @@ class Translate:
 
     def __call__(self, images, uniforms):
         height, width = images.shape[1:3]
-        rows = _source(uniforms[:, 0], height, self.height)
-        columns = _source(uniforms[:, 1], width, self.width)
+        rows, columns = self._starts(uniforms, height, width)
+        rows = _source(rows, height, self.height)
+        columns = _source(columns, width, self.width)
         # One black row and column behind the image: what lies outside it reads those.
         images = tf.pad(images, [[0, 0], [0, 1], [0, 1], [0, 0]])
         # Columns are gathered as rows of the transposed image: whole rows at a time is
@@ -120,12 +121,102 @@ class Translate:
         images = tf.transpose(images, [0, 2, 1, 3])
         return tf.gather(images, rows, axis=1, batch_dims=1)
 
+    def places(self, uniforms, height, width):
+        """Where the middles of images of this size are dropped by these uniforms.
 
-def _source(uniforms, size, canvas):
+        Returns:
+            Float32 tensor `(B, 2)`, (x, y) in [-1, 1] on the canvas.
+        """
+        rows, columns = self._starts(uniforms, height, width)
+        sides = ((columns, width, self.width), (rows, height, self.height))
+        return tf.stack(
+            [
+                tf.cast(2 * start + size, tf.float32) / canvas - 1
+                for start, size, canvas in sides
+            ],
+            axis=-1,
+        )
+
+    def _starts(self, uniforms, height, width):
+        """The row and the column of the first pixel, `(B,)` each."""
+        return (
+            tf.cast(uniforms[:, draw] * (canvas - size + 1), tf.int32)  # floor
+            for draw, size, canvas in (
+                (0, height, self.height),
+                (1, width, self.width),
+            )
+        )
+
+
+def _source(start, size, canvas):
     """Returns `(B, canvas)`: the image's index at each canvas index, `size` outside."""
-    start = tf.cast(uniforms * (canvas - size + 1), tf.int32)  # floor: positive
     index = tf.range(canvas)[None] - start[:, None]
     return tf.where((index >= 0) & (index < size), index, size)
+
+
+@dataclasses.dataclass(frozen=True)
+class TranslateAndScale:
+    """Drops each image at a random place on a black canvas, at a random size.
+
+    The side that an image is brought to is drawn log-uniformly, whole pixels; then all
+    places where it lies wholly on the canvas are equally likely. A pixel of the canvas
+    is the mean of what of the image lies on it.
+
+    Args:
+        height: Integer, height of the canvas in pixels.
+        width: Integer, width of the canvas in pixels.
+        smallest: Integer, the smallest side.
+        largest: Integer, the largest side.
+    """
+
+    height: int
+    width: int
+    smallest: int
+    largest: int
+    num_draws = 3
+
+    def __post_init__(self):
+        if not 1 <= self.smallest <= self.largest <= min(self.height, self.width):
+            raise InputError(
+                "Sizes need 1 <= smallest <= largest <= the canvas. Received: "
+                f"smallest {self.smallest}, largest {self.largest}, a canvas of "
+                f"{self.height} x {self.width}."
+            )
+
+    def output_shape(self, height, width, channels):
+        if height != width:
+            raise InputError(
+                f"Images must be square to have one side. Received: {height} x {width}."
+            )
+        return self.height, self.width, channels
+
+    def sides(self, uniforms):
+        """The sides that images are brought to by these uniforms, integer `(B,)`."""
+        ratio = (self.largest + 1) / self.smallest
+        side = self.smallest * tf.exp(uniforms[:, 2] * np.float32(np.log(ratio)))
+        return tf.minimum(tf.cast(side, tf.int32), self.largest)  # floor
+
+    def __call__(self, images, uniforms):
+        sides = self.sides(uniforms)
+        pixels = tf.cast(images, tf.float32)
+        rows, columns = (
+            _covered(uniforms[:, draw], sides, images.shape[1 + draw], canvas)
+            for draw, canvas in ((0, self.height), (1, self.width))
+        )
+        placed = tf.einsum("bph,bhwc,bqw->bpqc", rows, pixels, columns)
+        return _as_type(placed, images.dtype)
+
+
+def _covered(uniforms, sides, size, canvas):
+    """The weight of an axis' pixels in each of the canvas, `(B, canvas, size)`."""
+    places = tf.cast(canvas - sides + 1, tf.float32)
+    start = tf.floor(uniforms * places)[:, None]
+    pitch = size / tf.cast(sides, tf.float32)[:, None]  # In pixels of the image.
+    first = (tf.range(canvas, dtype=tf.float32) - start) * pitch
+    pixel = tf.range(size, dtype=tf.float32)
+    last = tf.minimum((first + pitch)[..., None], pixel + 1)
+    overlap = last - tf.maximum(first[..., None], pixel)
+    return tf.maximum(overlap, 0.0) / pitch[..., None]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -152,8 +152,8 @@ class Evaluator:
     def _idle(self, images, locations):
         network = self.looker.network
         boxes = network.glimpse_boxes(locations, network.image_sizes(images))
-        patches = network.finest_patches(images, locations)
-        return idle_glimpses(patches, locations, boxes, self.background)
+        extremes = network.finest_extremes(images, locations)
+        return idle_glimpses(extremes, locations, boxes, self.background)
 
     def _bytes_read(self):
         sensor = self.looker.network.sensor

@@ -61,7 +61,8 @@ def policy_statistics(locations, boxes, sizes):
     """Says how a policy moves over a set of images.
 
     Args:
-        locations: Array `(images, glimpses, 2)`, (x, y) in [-1, 1].
+        locations: Array `(images, glimpses, 2)`, (x, y) in [-1, 1], or (x, y, z), of
+            which the scale does not count.
         boxes: Int array `(images, glimpses, scales, 4)` of `glimpse_boxes`.
         sizes: (height, width) in pixels of the images, or an array `(images, 2)`.
 
@@ -76,12 +77,14 @@ def policy_statistics(locations, boxes, sizes):
     low = np.clip(finest[..., :2], 0, sizes)
     high = np.clip(finest[..., 2:], 0, sizes)
     seen = np.array([_covered(*corners) for corners in zip(low, high)])
-    starts, sides = finest[..., :2], finest[0, 0, 2:] - finest[0, 0, :2]
-    distance = np.abs(starts[:, :, None] - starts[:, None])
-    overlap = np.maximum(sides - distance, 0).prod(axis=-1)
+    starts, ends = finest[..., :2], finest[..., 2:]
+    common = np.minimum(ends[:, :, None], ends[:, None])
+    common = common - np.maximum(starts[:, :, None], starts[:, None])
+    overlap = np.maximum(common, 0).prod(axis=-1)
+    areas = (ends - starts).prod(axis=-1)
     earlier = np.tril(np.ones(overlap.shape[1:], bool), k=-1)
-    again = ((2 * overlap > sides.prod()) & earlier).any(axis=2)[:, 1:]
-    later = np.asarray(locations)[:, 1:]
+    again = ((2 * overlap > areas[:, :, None]) & earlier).any(axis=2)[:, 1:]
+    later = np.asarray(locations)[:, 1:, :2]
     return {
         "spread": float(np.sqrt(later.var(axis=0).mean())) if later.size else 0.0,
         "coverage": float(np.mean(seen / sizes[:, 0].prod(axis=1))),
@@ -106,13 +109,13 @@ def _covered(low, high):
     return int(heights @ seen @ widths)
 
 
-def idle_glimpses(patches, locations, boxes, background):
+def idle_glimpses(extremes, locations, boxes, background):
     """Says of each glimpse whether it can tell little, in the graph.
 
     Args:
-        patches: Tensor `(images, glimpses, side, side, channels)`, uint8, or float in
-            [0, 1]: what the finest box of each shows.
-        locations: Tensor `(images, glimpses, 2)`, (x, y) in [-1, 1].
+        extremes: Two float tensors `(images, glimpses, channels)` in [0, 1]: the
+            darkest and the brightest of the image in the finest box of each.
+        locations: Tensor `(images, glimpses, 2)`, (x, y) in [-1, 1], or (x, y, z).
         boxes: Int tensor `(images, glimpses, scales, 4)` of `glimpse_boxes`.
         background: Float in [0, 1], what is empty in an image, or `None`.
 
@@ -125,22 +128,20 @@ def idle_glimpses(patches, locations, boxes, background):
         location is `EDGE` or more in size.
     """
     finest, glimpses = ops.cast(boxes[:, :, 0], "int32"), boxes.shape[1]
-    starts, side = finest[..., :2], finest[0, 0, 2] - finest[0, 0, 0]
-    distance = ops.abs(starts[:, :, None] - starts[:, None])
-    near = ops.all(2 * distance < side, axis=-1)
+    starts, ends = finest[..., :2], finest[..., 2:]
+    centres, own = starts + ends, ends - starts  # Twice the centres.
+    distance = ops.abs(centres[:, :, None] - centres[:, None])
+    near = ops.all(distance < own[:, :, None], axis=-1)
     earlier = ops.tril(ops.ones((glimpses, glimpses), dtype="bool"), -1)
     found = {
-        "blank": _shows_nothing(patches, background),
+        "blank": _shows_nothing(*extremes, background),
         "seen_before": ops.any(ops.logical_and(near, earlier), axis=-1),
-        "on_edge": ops.any(ops.abs(locations) >= EDGE, axis=-1),
+        "on_edge": ops.any(ops.abs(locations[..., :2]) >= EDGE, axis=-1),
     }
     return {name: ops.cast(value, "float32") for name, value in found.items()}
 
 
-def _shows_nothing(patches, background):
-    scale = 255.0 if patches.dtype == "uint8" else 1.0
-    low = ops.cast(ops.min(patches, axis=(2, 3)), "float32") / scale
-    high = ops.cast(ops.max(patches, axis=(2, 3)), "float32") / scale
+def _shows_nothing(low, high, background):
     if background is None:
         return ops.all(high - low <= FAINTEST, axis=-1)
     near = ops.logical_and(high <= background + FAINTEST, low >= background - FAINTEST)

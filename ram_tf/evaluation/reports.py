@@ -30,6 +30,13 @@ def introduce(config, phase, dataset, network, num_replicas, report=print):
     if dataset.windows is not None:
         sizes = dataset.windows.sizes
         smallest = tuple(sizes[sizes.prod(axis=1).argmin()].tolist())
+    if network.zoom is not None:
+        sides = [
+            " and ".join(f"{side * scale:.3g}x{side * scale:.3g}" for side in sides)
+            for scale, sides in ((each, network.glimpse_sides) for each in network.zoom)
+        ]
+        report(f"glimpses see from {sides[0]} to {sides[1]} pixels, as is decided")
+        return
     report(
         describe_coverage(smallest, network.glimpse_sides, config.train.num_glimpses)
     )

@@ -9,13 +9,17 @@ def format_accuracy(accuracy, num_examples):
     return f"{100 * accuracy:.2f} % ({correct}/{num_examples})"
 
 
-def format_places(places):
+def format_places(places, scales=None):
     """Writes locations `(glimpses, 2)` as "(x,y) (x,y)", without those never looked at.
 
-    Those are NaN.
+    Those are NaN. With scales `(glimpses,)`, as "(x,y,scale)", of locations of 3.
     """
+    if scales is not None:
+        places = np.column_stack([places[:, :2], scales])
     places = np.round(places[~np.isnan(places[:, 0])], 3) + 0.0  # No "-0.000".
-    return " ".join(f"({x:.3f},{y:.3f})" for x, y in places)
+    return " ".join(
+        f"({','.join(f'{each:.3f}' for each in place)})" for place in places
+    )
 
 
 def describe_shape(image_shape):

@@ -127,9 +127,10 @@ def default_policy(config, everything):
 
 def build_trainer(config, phase, network):
     """Builds the trainer of one phase around a network."""
+    phase = configured(phase, config)
     return Trainer(
         network,
-        configured(phase, config),
+        phase,
         make_policy(phase.policy, config),
         config.train.num_glimpses,
         mc_samples=config.train.mc_samples,

@@ -43,7 +43,7 @@ def check_monitor(phase, key, name):
         name: Name of a log.
     """
     names = ["loss", "accuracy", *phase.weights]
-    names += [f"val_{name}" for name in names]
+    names += [f"val_{name}" for name in names if name not in phase.training_only]
     names += ["spread", "coverage", "revisits", *TOLERATED]
     if name not in names:
         raise InputError(

@@ -116,6 +116,8 @@ def configured(phase, config):
     # What a phase gives no weight is measured and not learned from.
     expected = {name for name, weight in phase.weights.items() if weight}
     optional = {name: weights.pop(name, 0.0) for name in phase.optional}
+    places = weights.pop("places", 0.0)
+    _check_places(phase, config, places)
     if set(weights) != expected:
         raise InputError(
             f"phases.{phase.name}.weights has the terms {sorted(weights)}, expected "
@@ -132,16 +134,39 @@ def configured(phase, config):
         phase = _rewarded(phase, config, chosen)
         each = each or chosen in phase.after_each
     phase = dataclasses.replace(phase, weights={**phase.weights, **weights})
-    if not each:
-        return phase
-    told = {"early": True} if phase.optional else {}
-    return dataclasses.replace(
-        phase,
-        weights={**phase.weights, **optional},
-        reading=phase.reading_each,
-        objective=functools.partial(phase.objective, **told),
-        validation_objective=functools.partial(phase.validation_objective, **told),
-    )
+    if each:
+        told = {"early": True} if phase.optional else {}
+        phase = dataclasses.replace(
+            phase,
+            weights={**phase.weights, **optional},
+            reading=phase.reading_each,
+            objective=functools.partial(phase.objective, **told),
+            validation_objective=functools.partial(phase.validation_objective, **told),
+        )
+    return phase.with_places(places) if places else phase
+
+
+def _check_places(phase, config, weight):
+    """Refuses places that nothing learns from, and a weight of places not known."""
+    share = plain(config.data).get("known_places", 0.0)
+    key = f"phases.{phase.name}.weights.places"
+    if phase.guided is None and (share or weight):
+        raise InputError(
+            f"{f'data.known_places is {share:g}' if share else f'{key} is {weight:g}'}"
+            f": the family {config.family} has no Gaussian location head that could "
+            "learn from places. Leave it 0."
+        )
+    if weight and not share:
+        raise InputError(
+            f"{key} is {weight:g}, and no place is known: set data.known_places, the "
+            f"share of the training images, of a data set that has it ("
+            f"{config.data.name} may not), or leave the weight 0."
+        )
+    if share and not weight:
+        raise InputError(
+            f"data.known_places is {share:g}, and nothing learns from places: set "
+            f"{key}, the weight of their loss, or leave the share 0."
+        )
 
 
 def _rewarded(phase, config, chosen):

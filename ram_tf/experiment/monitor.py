@@ -76,8 +76,8 @@ class PolicyMonitor(keras.callbacks.Callback):
             looked = looker.look(looker.prepare(images), random.make_seed(0))
             network, places = looker.network, looked.locations
             boxes = network.glimpse_boxes(places, network.image_sizes(images))
-            patches = network.finest_patches(images, places)
-            idle = movement.idle_glimpses(patches, places, boxes, self.background)
+            extremes = network.finest_extremes(images, places)
+            idle = movement.idle_glimpses(extremes, places, boxes, self.background)
             return looked.locations, boxes, idle, ops.log_softmax(looked.logits)
 
         self._look = look

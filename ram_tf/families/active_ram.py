@@ -3,7 +3,7 @@
 from ram_tf import models, objectives
 from ram_tf.families.family import Family
 from ram_tf.families.phase import Phase
-from ram_tf.families.ram import AFTER_EACH, POLICIES, RETURNS, ram_policy
+from ram_tf.families.ram import AFTER_EACH, POLICIES, RETURNS, aiming, ram_policy
 
 PHASES = (
     Phase(
@@ -12,6 +12,7 @@ PHASES = (
         objective=objectives.active_ram_objective,
         returns=RETURNS,
         credit=objectives.Credit,
+        guided=aiming(ram_policy),
         after_each=AFTER_EACH,
         weights={
             "classification": 1.0,

@@ -5,7 +5,7 @@ import functools
 from ram_tf import models, objectives, policies
 from ram_tf.families.family import Family
 from ram_tf.families.phase import Phase
-from ram_tf.families.ram import AFTER_EACH, RETURNS, find_control
+from ram_tf.families.ram import AFTER_EACH, RETURNS, aiming, find_control
 
 
 def _opening_policy(kind="opening"):
@@ -29,6 +29,7 @@ PHASES = (
         weights={"classification": 1.0, "baseline": 1.0, "reinforce": 1.0},
         returns=RETURNS,
         credit=objectives.Credit,
+        guided=aiming(_opening_policy),
         after_each=AFTER_EACH,
         optional=("early_classification",),
         # The first decision is made of the context alone.

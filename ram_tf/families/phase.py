@@ -1,8 +1,11 @@
 """One stage of training, as data."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from ram_tf import objectives
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +22,10 @@ class Phase:
             without its word the first one counts. The objective takes it as `returns`.
         credit: Factory of how decisions are credited with it, which the objective takes
             as `credit`: see `objectives.Credit`. `None` where there are no `returns`.
+        guided: Factory of the policy to train with where places are known, from which
+            it can learn: called as `policy` is, and of the same keys. `None` where it
+            cannot.
+        training_only: Terms that are measured in training alone.
         stop_rules: `StopRule` classes of networks that have none of their own, by the
             name of the returns that the baseline must have learned to expect.
         after_each: Those of `returns` that reward each glimpse, and so need to know
@@ -52,6 +59,8 @@ class Phase:
     weights: Mapping[str, float]
     returns: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
     credit: Callable[..., Any] | None = None
+    guided: Callable[..., Any] | None = None
+    training_only: tuple[str, ...] = ()
     stop_rules: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     after_each: frozenset[str] = frozenset()
     optional: tuple[str, ...] = ()
@@ -66,6 +75,17 @@ class Phase:
     policies: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
     monitored_policy: str = "learned"
     view: Callable[[Any], Any] = lambda network: network
+
+    def with_places(self, weight):
+        """The phase that also learns from known places, in training alone."""
+        return dataclasses.replace(
+            self,
+            policy=self.guided,
+            weights={**self.weights, "places": weight},
+            training_only=("places",),
+            objective=functools.partial(objectives.with_places, self.objective),
+            validation_objective=self.validation_objective or self.objective,
+        )
 
     @property
     def factories(self):

@@ -1,5 +1,8 @@
 """The recurrent attention model: one phase, learned from being right."""
 
+import dataclasses
+import functools
+
 from ram_tf import models, objectives, policies
 from ram_tf.families.family import Family
 from ram_tf.families.phase import Phase
@@ -47,6 +50,17 @@ def random_after_the_first(first_fraction=1.0, first_location=None):
     return policies.RandomPolicy(first_fraction, first_location)
 
 
+def aiming(factory):
+    """A factory of the same policies, which also say where they aim, if they do."""
+
+    @functools.wraps(factory)
+    def make(**options):
+        policy = factory(**options)
+        return policy if policy.blind else dataclasses.replace(policy, aims=True)
+
+    return make
+
+
 POLICIES = {"mean": mean_policy, "random": random_after_the_first}
 
 
@@ -71,6 +85,7 @@ PHASES = (
         weights={"classification": 1.0, "baseline": 1.0, "reinforce": 1.0},
         returns=RETURNS,
         credit=objectives.Credit,
+        guided=aiming(ram_policy),
         after_each=AFTER_EACH,
         stop_rules=dict.fromkeys(("gain", "log_gain"), models.LittlePromise),
         optional=("early_classification",),

@@ -16,7 +16,8 @@ class GaussianLocation(keras.layers.Layer):
     ends at the input unless `detach_inputs` is false. Inference returns the mean.
 
     Args:
-        stddev: Float > 0. Standard deviation, in units of normalised image coordinates.
+        stddev: Float > 0, or one for each coordinate. Standard deviation, in units of
+            normalised image coordinates.
         hidden_units: Int or `None`. Width of a ReLU layer before the mean, none for the
             one-layer head.
         bound: `"tanh"` or `"clip"`. How the mean is kept in [-1, 1].
@@ -24,16 +25,18 @@ class GaussianLocation(keras.layers.Layer):
             moves all weights alike, as Adam does, lets the mean of a head of scale 1
             walk to the image's edges before there is anything to learn from.
         detach_inputs: Boolean. Stop the gradient at the input, as published.
+        num_coordinates: Int. 2, or 3 where a scale is decided too (`Retina.zoom`).
         seed: Int or `None`. Seed of the layer's own random stream.
 
     Call arguments:
         hidden: Tensor `(batch, units)`, the core's output.
         training: Boolean. Sample when true, return the mean when false.
         seed: Int32 tensor `(2,)` or `None`. Replaces the layer's own random stream.
-        noise: Tensor `(batch, 2)` or `None`. A standard normal draw to use instead.
+        noise: Tensor as `location`, or `None`. A standard normal draw to use instead.
 
     Returns:
-        location: `(batch, 2)`, (x, y), before clipping to the image.
+        location: `(batch, num_coordinates)`, (x, y) or (x, y, z), before clipping to
+            the image.
         log_prob: `(batch,)`, log-density of `location`, in nats.
 
     Reference:
@@ -47,13 +50,20 @@ class GaussianLocation(keras.layers.Layer):
         bound="tanh",
         mean_scale=1.0,
         detach_inputs=True,
+        num_coordinates=2,
         seed=None,
         dtype="float32",
         **kwargs,
     ):
         super().__init__(dtype=dtype, **kwargs)
-        if stddev <= 0:
+        single = isinstance(stddev, (int, float))
+        if min((stddev,) if single else tuple(stddev)) <= 0:
             raise ValueError(f"`stddev` must be positive. Received: stddev={stddev}.")
+        if not single and len(stddev) != num_coordinates:
+            raise ValueError(
+                "`stddev` must be a number, or one for each of the coordinates. "
+                f"Received: stddev={stddev}, num_coordinates={num_coordinates}."
+            )
         if bound not in BOUNDS:
             raise ValueError(
                 f"`bound` must be one of {sorted(BOUNDS)}. Received: {bound!r}."
@@ -62,11 +72,12 @@ class GaussianLocation(keras.layers.Layer):
             raise ValueError(
                 f"`mean_scale` must be positive. Received: mean_scale={mean_scale}."
             )
-        self.stddev = stddev
+        self.stddev = stddev if single else tuple(stddev)
         self.hidden_units = hidden_units
         self.bound = bound
         self.mean_scale = mean_scale
         self.detach_inputs = detach_inputs
+        self.num_coordinates = num_coordinates
         self.seed = seed
         self.seed_generator = random.ReplicaSeedGenerator(seed)
         self.hidden = None
@@ -74,7 +85,9 @@ class GaussianLocation(keras.layers.Layer):
             self.hidden = keras.layers.Dense(
                 hidden_units, activation="relu", dtype=self.dtype_policy, name="hidden"
             )
-        self.mean = keras.layers.Dense(2, dtype=self.dtype_policy, name="mean")
+        self.mean = keras.layers.Dense(
+            num_coordinates, dtype=self.dtype_policy, name="mean"
+        )
 
     def build(self, input_shape):
         if self.hidden is not None:
@@ -83,21 +96,27 @@ class GaussianLocation(keras.layers.Layer):
         self.mean.build(input_shape)
         self.built = True
 
-    def call(self, hidden, training=False, seed=None, noise=None):
+    def aim(self, hidden):
+        """The mean alone, as `location`, through which a gradient passes."""
         x = ops.stop_gradient(hidden) if self.detach_inputs else hidden
         raw = self.mean(x if self.hidden is None else self.hidden(x))
-        mean = BOUNDS[self.bound](self.mean_scale * raw)
-        location = mean
+        return BOUNDS[self.bound](self.mean_scale * raw)
+
+    def call(self, hidden, training=False, seed=None, noise=None):
+        mean = location = self.aim(hidden)
+        stddev = self.stddev
+        if isinstance(stddev, tuple):
+            stddev = ops.convert_to_tensor(stddev, dtype=mean.dtype)
         if training:
             if noise is None:
                 seed = self.seed_generator.next() if seed is None else seed
                 noise = random.normal(ops.shape(mean), seed)
-            location = mean + self.stddev * noise
+            location = mean + stddev * noise
         location = ops.stop_gradient(location)
-        return location, normal_log_prob(location, mean, self.stddev)
+        return location, normal_log_prob(location, mean, stddev)
 
     def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], 2), tuple(input_shape[:-1])
+        return (*input_shape[:-1], self.num_coordinates), tuple(input_shape[:-1])
 
     def get_config(self):
         return {
@@ -107,5 +126,6 @@ class GaussianLocation(keras.layers.Layer):
             "bound": self.bound,
             "mean_scale": self.mean_scale,
             "detach_inputs": self.detach_inputs,
+            "num_coordinates": self.num_coordinates,
             "seed": self.seed,
         }

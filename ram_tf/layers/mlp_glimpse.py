@@ -17,7 +17,7 @@ class MlpGlimpse(keras.layers.Layer):
 
     Call arguments:
         glimpses: Tensor `(..., scales, size, size, channels)`.
-        locations: Tensor `(..., 2)`, (x, y) in [-1, 1].
+        locations: Tensor `(..., 2)`, (x, y) in [-1, 1], or (x, y, z) with a zoom.
 
     Returns:
         Features `(..., units)`.

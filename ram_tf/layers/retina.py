@@ -1,8 +1,16 @@
+import math
+
 import keras
 from keras import ops
 
 from ram_tf import random
-from ram_tf.ops import box_sums, gather_boxes, gather_patches, reduce_patches
+from ram_tf.ops import (
+    average_windows,
+    box_sums,
+    gather_boxes,
+    gather_patches,
+    reduce_patches,
+)
 from ram_tf.ops.reductions import METHODS
 
 PADDINGS = ("zeros", "uniform", "normal")
@@ -30,11 +38,16 @@ class Retina(keras.layers.Layer):
             standard `"normal"` noise, in normalised units.
         pixel_mean: Float. Subtracted from pixels in [0, 1].
         pixel_stddev: Float > 0. Divides them.
+        zoom: (smallest, largest) or `None`. Locations have a third coordinate z in [-1,
+            1] then, and all sides are multiplied by a scale between the two,
+            log-linearly in z. Windows begin and end in the middle of pixels too, which
+            weigh as much as their part; it takes `"average"` and `"zeros"`.
         seed: Int or `None`. Seed of the layer's own noise.
 
     Call arguments:
         images: Tensor `(batch, height, width, channels)`, float in [0, 1] or uint8.
-        locations: Float tensor `(batch, 2)` or `(batch, num, 2)`, (x, y) in [-1, 1].
+        locations: Float tensor `(batch, 2)` or `(batch, num, 2)`, (x, y) in [-1, 1],
+            or (x, y, z).
         seed: Int32 tensor `(2,)` or `None`. Replaces the layer's own random stream.
         sums: What `summarize(images, ...)` returned, or `None`.
 
@@ -55,6 +68,7 @@ class Retina(keras.layers.Layer):
         padding="zeros",
         pixel_mean=0.0,
         pixel_stddev=1.0,
+        zoom=None,
         seed=None,
         **kwargs,
     ):
@@ -86,23 +100,71 @@ class Retina(keras.layers.Layer):
         self.padding = padding
         self.pixel_mean = pixel_mean
         self.pixel_stddev = pixel_stddev
+        self.zoom = None if zoom is None else tuple(zoom)
+        if zoom is not None:
+            self._check_zoom()
         self.seed = seed
-        self.patch_sides = self.sides
+        self.patch_sides = self._patch_sides(count)
+        self.seed_generator = random.ReplicaSeedGenerator(seed)
+
+    def _patch_sides(self, count):
+        sides = self.sides
         if sides is None:
-            self.patch_sides = tuple(
-                round(size * scale_factor**scale) for scale in range(count)
+            return tuple(
+                round(self.size * self.scale_factor**scale) for scale in range(count)
             )
-        elif num_scales not in (None, len(self.sides)):
+        if self.num_scales not in (None, len(sides)):
             raise ValueError(
                 "`num_scales` must be the number of `sides`, or `None`. Received: "
-                f"num_scales={num_scales}, sides={sides}."
+                f"num_scales={self.num_scales}, sides={sides}."
             )
-        elif not sides or min(sides) < 1 or list(sides) != sorted(sides):
+        if not sides or min(sides) < 1 or list(sides) != sorted(sides):
             raise ValueError(
                 "`sides` must be at least 1 each, in ascending order: the finest scale "
                 f"comes first. Received: sides={sides}."
             )
-        self.seed_generator = random.ReplicaSeedGenerator(seed)
+        return sides
+
+    def _check_zoom(self):
+        zoom = self.zoom
+        if len(zoom) != 2 or not 0 < zoom[0] <= zoom[1] < float("inf"):
+            raise ValueError(
+                f"`zoom` must be 0 < smallest <= largest. Received: zoom={zoom}."
+            )
+        if self.reduction != "average" or self.padding != "zeros":
+            raise ValueError(
+                '`zoom` takes reduction="average" and padding="zeros". Received: '
+                f"reduction={self.reduction!r}, padding={self.padding!r}."
+            )
+
+    @property
+    def num_coordinates(self):
+        """How many numbers a location has: 3 with a `zoom`, else 2."""
+        return 2 if self.zoom is None else 3
+
+    def scale_at(self, locations):
+        """The scale `(...)` of locations `(..., 3)`: what sides are times."""
+        smallest, largest = self.zoom
+        share = 0.5 * (locations[..., 2] + 1.0)
+        return smallest * ops.exp(math.log(largest / smallest) * share)
+
+    def windows(self, locations, image_size):
+        """What glimpses with a `zoom` see, in pixels and fractions of them.
+
+        Args:
+            locations: Float tensor `(..., 3)`, (x, y, z) in [-1, 1].
+            image_size: Tuple `(height, width)`.
+
+        Returns:
+            starts: `(..., scales, 2)`, (row, column) of the first corners.
+            sides: `(..., scales)`.
+        """
+        locations = ops.cast(locations, "float32")
+        size = ops.convert_to_tensor(tuple(image_size), dtype="float32")
+        sides = ops.convert_to_tensor(self.patch_sides, dtype="float32")
+        sides = self.scale_at(locations)[..., None] * sides
+        centres = 0.5 * (ops.flip(locations[..., :2], axis=-1) + 1.0) * size
+        return centres[..., None, :] - 0.5 * sides[..., None], sides
 
     def build(self, images_shape, locations_shape):
         self.built = True
@@ -121,6 +183,8 @@ class Retina(keras.layers.Layer):
         Returns:
             Tuple, one entry a scale: box sums, or `None` where they do not pay.
         """
+        if self.zoom is not None:
+            return (None,) * len(self.patch_sides)
         pixels = images.shape[1] * images.shape[2]
         return tuple(
             box_sums(images, side // self.size)
@@ -133,6 +197,9 @@ class Retina(keras.layers.Layer):
         single = len(locations.shape) == 2
         if single:
             locations = locations[:, None]
+        if self.zoom is not None:
+            glimpses = self._look_through(images, locations)
+            return glimpses[:, 0] if single else glimpses
         if seed is None and self.padding != "zeros":
             seed = self.seed_generator.next()
         scales = [
@@ -143,6 +210,21 @@ class Retina(keras.layers.Layer):
         ]
         glimpses = ops.stack(scales, axis=2)
         return glimpses[:, 0] if single else glimpses
+
+    def _look_through(self, images, locations):
+        """Glimpses of windows that are as wide as locations say."""
+        starts, sides = self.windows(locations, images.shape[1:3])
+        num, scales = sides.shape[1:]
+        pixels = ops.cast(images, "float32") * self._pixel_scale(images)
+        means, inside = average_windows(
+            pixels,
+            ops.reshape(starts, (-1, num * scales, 2)),
+            ops.reshape(sides, (-1, num * scales)),
+            self.size,
+        )
+        glimpses = means - inside * (self.pixel_mean / self.pixel_stddev)
+        shape = (-1, num, scales, self.size, self.size, images.shape[-1])
+        return ops.cast(ops.reshape(glimpses, shape), self.compute_dtype)
 
     def _look(self, images, locations, side, seed):
         patches, inside = gather_patches(images, locations, side)
@@ -195,5 +277,6 @@ class Retina(keras.layers.Layer):
             "padding": self.padding,
             "pixel_mean": self.pixel_mean,
             "pixel_stddev": self.pixel_stddev,
+            "zoom": self.zoom,
             "seed": self.seed,
         }

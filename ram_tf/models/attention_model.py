@@ -12,7 +12,7 @@ from ram_tf.models.from_preset import FromPreset
 from ram_tf.models.looker import Looker
 from ram_tf.models.stop_rules import check_number
 from ram_tf.models.window_sensor import WindowSensor
-from ram_tf.ops import cut_patches, patch_starts
+from ram_tf.ops import box_extremes, patch_starts
 from ram_tf.pixels import check_pixels
 
 # How a network comes by a rule that has none of its own.
@@ -34,6 +34,8 @@ class AttentionModel(FromPreset, keras.Model):
         overview_shape: `(height, width, channels)` of a coarse view of the whole image
             that is needed before the first glimpse, or `None`.
         parts: Names of constructor arguments that are layers, for serialisation.
+        zoom: (smallest, largest) scale of a glimpse, where it is decided with the
+            place, or `None`. A location has a third coordinate then, see `Retina`.
         stop_rule: A `StopRule` class, or `None` where nothing says when to stop; a
             network may be given one that reads what it was trained for.
         sensor: A `WindowSensor`, see `look_into`, or `None`.
@@ -56,6 +58,7 @@ class AttentionModel(FromPreset, keras.Model):
     recorded = ()
     overview_shape = None
     parts = ()
+    zoom = None
     stop_rule = None
     sensor = None
 
@@ -97,33 +100,46 @@ class AttentionModel(FromPreset, keras.Model):
             return tuple(images.shape[1:3])
         return self.sensor.sizes(images)[:, None]
 
-    def finest_patches(self, images, locations):
-        """Cuts what lies in the finest box of each glimpse.
+    def finest_extremes(self, images, locations):
+        """Finds the darkest and the brightest in the finest box of each glimpse.
 
         Args:
             images: Tensor of images, or of positions in windows.
-            locations: Float tensor `(batch, num, 2)`.
+            locations: Float tensor `(batch, num, num_coordinates)`.
 
         Returns:
-            `(batch, num, side, side, channels)`, uint8, or float in [0, 1]. Outside of
-            the image something of the inside repeats itself. Of windows it is as coarse
-            as a glimpse.
+            Two float32 tensors `(batch, num, channels)` in [0, 1], of what lies inside
+            of the image. Of windows it is as coarse as a glimpse.
         """
-        if self.sensor is not None:
-            side, *_ = self.glimpse_sides
-            patches, inside = (
-                each[:, :, 0]
-                for each in self.sensor.glimpses(
-                    images, locations, (side,), min(side, self.retina.size)
-                )
+        if self.sensor is None:
+            boxes = self.glimpse_boxes(locations, self.image_sizes(images))
+            return box_extremes(images, boxes[..., 0, :], self.finest_side)
+        side, *_ = self.glimpse_sides
+        patches, inside = (
+            each[:, :, 0]
+            for each in self.sensor.glimpses(
+                images, locations, (side,), min(side, self.retina.size)
             )
-            whole = inside >= 1.0
-            brightest = ops.max(
-                ops.where(whole, patches, -1.0), axis=(2, 3), keepdims=True
-            )
-            return ops.where(whole, patches, brightest)
-        starts = self.glimpse_boxes(locations, self.image_sizes(images))[..., 0, :2]
-        return cut_patches(images, ops.cast(starts, "int32"), self.glimpse_sides[0])
+        )
+        whole = inside >= 1.0
+        return (
+            ops.min(ops.where(whole, patches, 1.0), axis=(2, 3)),
+            ops.max(ops.where(whole, patches, 0.0), axis=(2, 3)),
+        )
+
+    @property
+    def num_coordinates(self):
+        """How many numbers a location has, all in [-1, 1]."""
+        return 2 if self.zoom is None else 3
+
+    @property
+    def finest_side(self):
+        """Side in pixels of the finest box, or `None` where that is decided."""
+        return self.glimpse_sides[0] if self.zoom is None else None
+
+    def scale_at(self, locations):
+        """The scale of glimpses at locations `(..., 3)`, in a model with a `zoom`."""
+        raise NotImplementedError
 
     def prepare(self, images, training=False):
         """Computes what is needed once an image. Runs outside compiled steps.
@@ -199,10 +215,15 @@ class AttentionModel(FromPreset, keras.Model):
             seed: Int32 tensor `(2,)`, for what is drawn.
 
         Returns:
-            location: `(batch, 2)`, (x, y), before clipping to the image.
+            location: `(batch, num_coordinates)`, (x, y) or (x, y, z), before clipping
+                to the image.
             log_prob: `(batch,)`, log-density of `location`, in nats.
         """
         return self.location(state["hidden"], training=sample, seed=seed)
+
+    def aim(self, state):
+        """What `decide` draws around, as its `location`, with its gradient."""
+        return self.location.aim(state["hidden"])
 
     def read(self, hidden, training=False, seed=None, **options):
         """Reads hidden states `(batch, time, units)`.
@@ -283,7 +304,7 @@ class AttentionModel(FromPreset, keras.Model):
         """Returns the pixels that glimpses cover.
 
         Args:
-            locations: `(..., 2)`, (x, y) in [-1, 1].
+            locations: `(..., num_coordinates)`, (x, y) or (x, y, z) in [-1, 1].
             image_size: Tuple `(height, width)`; or, where images differ, int tensor
                 `(..., 2)` of them that broadcasts.
 

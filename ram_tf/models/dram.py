@@ -37,20 +37,24 @@ class _TwoLayers(RetinaModel):
         self.glimpse_network = glimpse_network or layers.MlpGlimpse(product=True)
         self.lower = lower or keras.layers.LSTMCell(256)
         self.upper = upper or keras.layers.LSTMCell(256)
-        self.location = location or layers.GaussianLocation()
+        self.location = location or layers.GaussianLocation(
+            num_coordinates=self.num_coordinates
+        )
+        self.check_head()
         self.baseline = baseline or layers.ValueBaseline()
         self.classifier = keras.layers.Dense(
             num_classes, dtype="float32", name="classifier"
         )
 
     def build(self, input_shape):
-        glimpses = self.retina.compute_output_shape(input_shape, (None, 2))
-        features = self.glimpse_network.compute_output_shape(glimpses, (None, 2))
+        place = (None, self.num_coordinates)
+        glimpses = self.retina.compute_output_shape(input_shape, place)
+        features = self.glimpse_network.compute_output_shape(glimpses, place)
         below, above = (None, self.lower.output_size), (None, self.upper.output_size)
         classified, looking = self._by_use(below, above)
         for layer, *shapes in (
-            (self.retina, input_shape, (None, 2)),
-            (self.glimpse_network, glimpses, (None, 2)),
+            (self.retina, input_shape, place),
+            (self.glimpse_network, glimpses, place),
             (self.lower, features),
             (self.upper, below),
             (self.location, looking),
@@ -77,6 +81,9 @@ class _TwoLayers(RetinaModel):
 
     def decide(self, state, sample, seed=None):
         return self.location(self._looking(state), training=sample, seed=seed)
+
+    def aim(self, state):
+        return self.location.aim(self._looking(state))
 
     def read(self, hidden, training=False, seed=None, classify_last=None):
         """Reads hidden states: see `AttentionModel.read`.
@@ -166,7 +173,10 @@ class DRAM(_TwoLayers):
         overview_size=24,
         **kwargs,
     ):
-        location = location or layers.GaussianLocation(detach_inputs=False)
+        retina = retina or layers.Retina()
+        location = location or layers.GaussianLocation(
+            detach_inputs=False, num_coordinates=retina.num_coordinates
+        )
         super().__init__(
             num_classes,
             retina,
@@ -288,13 +298,16 @@ class MRAM(_TwoLayers):
 
 def _make_parts(retina, glimpse_network, lower, upper, location, baseline):
     """The parts that both wirings have, by name, from a config's dictionaries."""
+    retina = layers.Retina(**retina)
     return {
-        "retina": layers.Retina(**retina),
+        "retina": retina,
         "glimpse_network": make_part(
             GLIMPSE_NETWORKS, "glimpse_network", glimpse_network
         ),
         "lower": make_part(CORES, "lower", lower),
         "upper": make_part(CORES, "upper", upper),
-        "location": layers.GaussianLocation(**location),
+        "location": layers.GaussianLocation(
+            num_coordinates=retina.num_coordinates, **location
+        ),
         "baseline": layers.ValueBaseline(**baseline),
     }

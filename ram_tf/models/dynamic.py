@@ -8,6 +8,7 @@ from keras import ops
 from ram_tf import random
 from ram_tf.errors import InputError
 from ram_tf.models.capabilities import check_capabilities
+from ram_tf.models.outputs import scales_of
 from ram_tf.models.rollout import first_choice, next_choice, take_glimpse
 from ram_tf.ops import clip_locations
 from ram_tf.pixels import check_pixels
@@ -58,7 +59,7 @@ class DynamicLooker:
         Returns:
             Dictionary of arrays: `probabilities` `(batch, classes)` when it stopped;
             `num_glimpses` `(batch,)`; `locations` `(batch, T, 2)`, NaN where it did not
-            look any more.
+            look any more; of a network with a `zoom`, `scales` `(batch, T)`.
 
         Raises:
             InputError: If the rule has nothing to read, or these are no pixels.
@@ -79,7 +80,11 @@ class DynamicLooker:
         size = batch_size
         probabilities = np.zeros((batch_size, self.network.num_classes), "float32")
         taken = np.zeros(batch_size, "int64")
-        locations = np.full((batch_size, self.num_glimpses, 2), np.nan, "float32")
+        locations = np.full(
+            (batch_size, self.num_glimpses, self.network.num_coordinates),
+            np.nan,
+            "float32",
+        )
         context = self.network.prepare(images)
         carried = self._begin(
             context, None if seeds is None else tf.cast(seeds, "int32")
@@ -105,6 +110,7 @@ class DynamicLooker:
             "probabilities": probabilities,
             "num_glimpses": taken,
             "locations": locations,
+            **scales_of(self.network, locations),
         }
 
     def _size_for(self, count, size):

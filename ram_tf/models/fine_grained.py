@@ -24,6 +24,8 @@ COMBINATIONS = {
 class _Looks(RetinaModel):
     """What both ways of using the backbone share: square images and their crops."""
 
+    zoom = None
+
     def check_windows(self):
         # A glimpse's sides are parts of the image's: without a size there are none.
         super(RetinaModel, self).check_windows()

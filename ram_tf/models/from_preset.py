@@ -43,7 +43,7 @@ class FromPreset:
         Returns:
             Dictionary of arrays: `probabilities` `(n, classes)`, `classes` `(n,)`,
             their names as `labels` `(n,)`, and `locations` `(n, glimpses, 2)`, where it
-            looked.
+            looked; with a `zoom`, of 3 numbers, and `scales` `(n, glimpses)`.
         """
         if self.preset is None:
             raise InputError(
@@ -66,16 +66,14 @@ class FromPreset:
         for first in range(0, len(images), batch_size):
             batch = tf.convert_to_tensor(images[first : first + batch_size])
             found.append(self._looks(batch))
-        probabilities, locations = (
-            np.concatenate([each[name] for each in found])
-            for name in ("probabilities", "locations")
-        )
-        classes = probabilities.argmax(axis=-1)
+        looked = {
+            name: np.concatenate([each[name] for each in found]) for name in found[0]
+        }
+        classes = looked["probabilities"].argmax(axis=-1)
         return {
-            "probabilities": probabilities,
+            **looked,
             "classes": classes,
             "labels": np.array(self.preset.class_names)[classes],
-            "locations": locations,
         }
 
     @functools.cached_property

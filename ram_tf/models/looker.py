@@ -7,6 +7,7 @@ from keras import ops
 
 from ram_tf import random
 from ram_tf.models.capabilities import check_capabilities
+from ram_tf.models.outputs import scales_of
 from ram_tf.models.rollout import rollout
 
 
@@ -118,14 +119,20 @@ class Looker:
 
         Returns:
             Dictionary: `probabilities` `(batch, classes)` after the last glimpse, and
-            `locations` `(batch, glimpses, 2)`. The looker makes no copies.
+            `locations` `(batch, glimpses, 2)`; of a network with a `zoom`, whose
+            locations have 3 numbers, `scales` `(batch, glimpses)`. The looker makes no
+            copies.
         """
         seed = random.make_seed(0)
         if self.network.is_random(self.policy):
             seed = tf.zeros((tf.shape(images)[0], 2), tf.int32)
         looked = self.look(self.prepare(images), seed)
         probabilities = tf.nn.softmax(looked.logits[:, -1])
-        return {"probabilities": probabilities, "locations": looked.locations}
+        return {
+            "probabilities": probabilities,
+            "locations": looked.locations,
+            **scales_of(self.network, looked.locations),
+        }
 
     def by_copy(self, tensor):
         """Turns `(batch * copies, ...)` into `(batch, copies, ...)`."""

@@ -7,7 +7,8 @@ class Choice(NamedTuple):
     """Where a policy wants to look next.
 
     Attributes:
-        action: `(B, 2)`, (x, y) before clipping to the image.
+        action: `(B, 2)`, (x, y) before clipping to the image; `(B, 3)`, (x, y, z),
+            where a scale is decided too.
         log_prob: `(B,)`, log-density of `action` in nats, or `None` where nothing was
             decided (a first glimpse that is drawn or fixed).
         extras: What the policy computed on the way, name -> `(B, ...)`.
@@ -27,11 +28,12 @@ class Rollout(NamedTuple):
     and A = 0.
 
     Attributes:
-        locations: `(B, T, 2)`, where the glimpses were taken, clipped to [-1, 1].
+        locations: `(B, T, 2)`, or of 3 as actions, where the glimpses were taken,
+            clipped to [-1, 1].
         hidden: `(B, T, units)`, the core's output after each glimpse.
         logits: `(B, T, K)`, float32, the classifier's output after each glimpse, or
             after the last ones alone where no others were asked for.
-        actions: `(B, A, 2)`, what was decided, before clipping.
+        actions: `(B, A, 2)` or of 3, what was decided, before clipping.
         log_probs: `(B, A)`, log-densities of `actions`, in nats.
         extras: What a family or policy adds, name -> `(B, T or A, ...)`.
     """
@@ -42,3 +44,13 @@ class Rollout(NamedTuple):
     actions: Any
     log_probs: Any
     extras: dict
+
+
+def scales_of(network, locations):
+    """What is told beside locations: `{"scales": (...)}`, or nothing without a `zoom`.
+
+    Args:
+        network: An `AttentionModel`.
+        locations: Tensor `(..., num_coordinates)`.
+    """
+    return {} if network.zoom is None else {"scales": network.scale_at(locations)}

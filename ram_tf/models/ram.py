@@ -48,7 +48,10 @@ class RAM(RetinaModel):
         self.retina = retina or layers.Retina()
         self.glimpse_network = glimpse_network or layers.MlpGlimpse()
         self.core = core or layers.RectifierCell()
-        self.location = location or layers.GaussianLocation()
+        self.location = location or layers.GaussianLocation(
+            num_coordinates=self.num_coordinates
+        )
+        self.check_head()
         self.baseline = baseline or layers.ValueBaseline()
         self.classifier = keras.layers.Dense(
             num_classes, dtype="float32", name="classifier"
@@ -70,27 +73,31 @@ class RAM(RetinaModel):
 
         `glimpse_network` and `core` name theirs under `kind`.
         """
+        retina = layers.Retina(**retina)
         return cls(
             num_classes,
-            retina=layers.Retina(**retina),
+            retina=retina,
             glimpse_network=make_part(
                 GLIMPSE_NETWORKS, "glimpse_network", glimpse_network
             ),
             core=make_part(CORES, "core", core),
-            location=layers.GaussianLocation(**location),
+            location=layers.GaussianLocation(
+                num_coordinates=retina.num_coordinates, **location
+            ),
             baseline=layers.ValueBaseline(**baseline),
             **more,
         )
 
     def build(self, input_shape):
-        glimpses_shape = self.retina.compute_output_shape(input_shape, (None, 2))
+        place = (None, self.num_coordinates)
+        glimpses_shape = self.retina.compute_output_shape(input_shape, place)
         features_shape = self.glimpse_network.compute_output_shape(
-            glimpses_shape, (None, 2)
+            glimpses_shape, place
         )
         hidden_shape = (None, self.core.output_size)
         for layer, *shapes in (
-            (self.retina, input_shape, (None, 2)),
-            (self.glimpse_network, glimpses_shape, (None, 2)),
+            (self.retina, input_shape, place),
+            (self.glimpse_network, glimpses_shape, place),
             (self.core, features_shape),
             (self.location, hidden_shape),
             (self.baseline, hidden_shape),

@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from ram_tf import layers
 from ram_tf.errors import InputError
 from ram_tf.models.attention_model import AttentionModel
 from ram_tf.ops import reduce_images
@@ -37,6 +38,19 @@ _WHOLE = (
 )
 
 
+_WINDOW = (
+    "`location` is (x, y, z). A glimpse holds one square window for each side s of "
+    "`sides`, in their order, f * s pixels wide, f = a * (b / a) ** ((z + 1) / 2) for "
+    "`zoom` = [a, b]. On an axis of n pixels (height for y, width for x), where pixel "
+    "j spans j to j + 1, and at the coordinate l it is centred on (l + 1) / 2 * n."
+)
+_AVERAGED = (
+    "Each window is brought to `size` x `size`: value i of an axis is the mean of the "
+    "window from i * f * s / size to (i + 1) * f * s / size; a pixel that is only "
+    "partly in there weighs as much as its part."
+)
+
+
 class RetinaModel(AttentionModel):
     """What all models share that see through a `Retina`, their attribute `retina`."""
 
@@ -45,10 +59,34 @@ class RetinaModel(AttentionModel):
         return self.retina.patch_sides
 
     @property
+    def zoom(self):
+        return self.retina.zoom
+
+    def scale_at(self, locations):
+        return self.retina.scale_at(locations)
+
+    def glimpse_boxes(self, locations, image_size):
+        if self.zoom is None:
+            return super().glimpse_boxes(locations, image_size)
+        starts, sides = self.retina.windows(
+            ops.convert_to_tensor(locations), image_size
+        )
+        # Whole pixels: those of which a thousandth or more is seen.
+        first = ops.floor(starts + 1e-3)
+        last = ops.ceil(starts + sides[..., None] - 1e-3)
+        return ops.cast(ops.concatenate([first, last], axis=-1), "int32")
+
+    @property
     def senses_noise(self):
         return self.retina.padding != "zeros"
 
     def check_windows(self):
+        if self.zoom is not None:
+            raise InputError(
+                "a zoom needs images in memory: of images that are read in windows the "
+                f"scales of a retina are fixed. Leave model.retina.zoom out, got "
+                f"{self.zoom}."
+            )
         usual = {"reduction": "average", "padding": "zeros"}
         for key, value in usual.items():
             received = getattr(self.retina, key)
@@ -97,20 +135,35 @@ class RetinaModel(AttentionModel):
         noise = {"noise": retina.pixel_stddev} if self.senses_noise else {}
         shape = self.overview_shape
         whole = {} if shape is None else {"overview_size": shape[0]}
+        seen = [_PLACE, f"Each patch is brought to `size` x `size`: {resized}."]
+        zoom = {}
+        if self.zoom is not None:
+            seen, zoom = [_WINDOW, _AVERAGED], {"zoom": list(self.zoom)}
         return {
             "how": [
                 "Pixels are floats in [0, 1], 0 black.",
-                _PLACE,
-                f"Each patch is brought to `size` x `size`: {resized}.",
+                *seen,
                 _OUTSIDE[retina.padding],
                 *([_WHOLE] if whole else []),
             ],
             "sides": list(retina.patch_sides),
             "size": retina.size,
+            **zoom,
             "outside": retina.pixel_mean,
             **noise,
             **whole,
         }
+
+    def check_head(self):
+        """Raises a `ValueError` if the location head decides on other numbers."""
+        head = self.location
+        ours = isinstance(head, layers.GaussianLocation)
+        if ours and head.num_coordinates != self.num_coordinates:
+            raise ValueError(
+                f"`location` decides on {head.num_coordinates} numbers, and a location "
+                f"of this `retina` (zoom={self.zoom}) has {self.num_coordinates}: set "
+                "`num_coordinates`."
+            )
 
     def normalize(self, pixels):
         retina = self.retina

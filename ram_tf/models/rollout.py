@@ -112,7 +112,9 @@ def rollout(
         locations=ops.stack(locations, axis=1),
         hidden=hidden,
         logits=read.pop("logits"),
-        actions=_stack([c.action for c in decisions], (batch_size, 0, 2)),
+        actions=_stack(
+            [c.action for c in decisions], (batch_size, 0, network.num_coordinates)
+        ),
         log_probs=_stack([c.log_prob for c in decisions], (batch_size, 0)),
         extras={**recorded, **read, **_stack_extras(decisions)},
     )
@@ -123,6 +125,7 @@ def first_choice(network, policy, context, state, num_glimpses, seed, training=F
     """The `Choice` of the first glimpse, and the plan of all places or `None`."""
     plan = policy.plan(network, context, state, num_glimpses, seed)
     if plan is not None:
+        _check_numbers(network, policy, plan)
         if plan.shape[1] not in (1, num_glimpses):
             raise ValueError(
                 f"{type(policy).__name__} planned {plan.shape[1]} places for "
@@ -130,7 +133,17 @@ def first_choice(network, policy, context, state, num_glimpses, seed, training=F
             )
         return Choice(plan[:, 0]), plan
     start = policy.start(network, context, state, seed=seed, training=training)
+    _check_numbers(network, policy, start.action)
     return start, None
+
+
+def _check_numbers(network, policy, places):
+    if places.shape[-1] != network.num_coordinates:
+        raise ValueError(
+            f"{type(policy).__name__} says where in {places.shape[-1]} numbers, and "
+            f"{type(network).__name__} with zoom={network.zoom} takes "
+            f"{network.num_coordinates}: see `policies.at_middle_scale`."
+        )
 
 
 # What a policy is asked with.
@@ -146,7 +159,7 @@ def next_choice(network, policy, context, state, plan, step, seed):
 
 # What a step of the loop works with.
 def take_glimpse(network, context, location, state, seed):
-    """Looks once at each image: the state after a glimpse at `(batch, 2)`."""
+    """Looks once at each image: the state after a glimpse at a `location`."""
     glimpses = network.sense(context, location[:, None], seed=seed)
     features = network.encode(glimpses, location[:, None], training=False)
     return network.integrate(_at_step(features, 0), location, state, training=False)

@@ -8,6 +8,7 @@ from ram_tf.objectives.pham import (
     evidence_objective,
     joint_objective,
 )
+from ram_tf.objectives.places import place_error, with_places
 from ram_tf.objectives.ram import (
     belief,
     gain,
@@ -33,5 +34,7 @@ __all__ = [
     "log_belief",
     "log_gain",
     "minus_loss",
+    "place_error",
     "ram_objective",
+    "with_places",
 ]

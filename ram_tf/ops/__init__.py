@@ -7,6 +7,7 @@ from ram_tf.ops.estimators import (
     score_function_loss,
 )
 from ram_tf.ops.glimpses import (
+    box_extremes,
     box_sums,
     cut_patches,
     gather_boxes,
@@ -22,9 +23,12 @@ from ram_tf.ops.locations import (
 )
 from ram_tf.ops.reductions import reduce_images, reduce_patches, reduction_matrix
 from ram_tf.ops.stopping import is_settled
+from ram_tf.ops.windows import average_windows
 
 __all__ = [
+    "average_windows",
     "best_unseen",
+    "box_extremes",
     "box_sums",
     "clip_locations",
     "convolve",

@@ -7,12 +7,12 @@ from keras import ops
 
 
 def normal_log_prob(value, mean, stddev):
-    """Log-density of a diagonal normal with one standard deviation.
+    """Log-density of a diagonal normal.
 
     Args:
         value: Tensor `(..., dimensions)`.
         mean: Tensor of the same shape.
-        stddev: Float or scalar tensor > 0.
+        stddev: Float or scalar tensor > 0, or a tensor `(dimensions,)` of one each.
 
     Returns:
         Tensor `(...)`, summed over the last axis, in nats.

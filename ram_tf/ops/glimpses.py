@@ -67,6 +67,47 @@ def cut_patches(images, starts, side):
     return _gather_grid(images, starts[..., 0:1] + offsets, starts[..., 1:2] + offsets)
 
 
+def box_extremes(images, boxes, side=None):
+    """Finds the darkest and the brightest of an image in boxes.
+
+    Args:
+        images: Tensor `(batch, height, width, channels)`, uint8, or float in [0, 1].
+        boxes: Int tensor `(batch, num, 4)`: top, left, bottom, right; they may reach
+            out of the image, which counts alone, and hold a pixel of it at least.
+        side: Int, the side of all boxes, or `None`: each has its own, and all of the
+            image is compared with each.
+
+    Returns:
+        Two float32 tensors `(batch, num, channels)`, in [0, 1].
+    """
+    boxes = ops.cast(boxes, "int32")
+    if side is None:
+        low, high = _extremes_of_any(images, boxes)
+    else:  # Outside, the border repeats itself.
+        patches = cut_patches(images, boxes[..., :2], side)
+        low, high = ops.min(patches, axis=(2, 3)), ops.max(patches, axis=(2, 3))
+    scale = 255.0 if images.dtype == "uint8" else 1.0
+    return ops.cast(low, "float32") / scale, ops.cast(high, "float32") / scale
+
+
+def _extremes_of_any(images, boxes):
+    sides = images.shape[1:3]
+    # Of a middle on the far edge, the last pixel counts as in the box.
+    low = ops.minimum(boxes[..., :2], [side - 1 for side in sides])
+    high = ops.maximum(boxes[..., 2:], 1)
+    rows, columns = (
+        ops.logical_and(
+            ops.arange(side) >= low[..., axis, None],
+            ops.arange(side) < high[..., axis, None],
+        )
+        for axis, side in enumerate(sides)
+    )
+    inside = ops.logical_and(rows[..., :, None], columns[..., None, :])[..., None]
+    pixels = ops.cast(images, "float32")[:, None]
+    darkest = ops.min(ops.where(inside, pixels, float("inf")), axis=(2, 3))
+    return darkest, ops.max(ops.where(inside, pixels, -float("inf")), axis=(2, 3))
+
+
 def box_sums(images, ratio):
     """Sums every `ratio` x `ratio` box of an image, those over its border included.
 

@@ -9,7 +9,7 @@ from ram_tf import random
 
 
 def clip_locations(locations):
-    """Clips locations to the image, `(..., 2)` to [-1, 1]."""
+    """Clips locations to the image, all their coordinates to [-1, 1]."""
     return ops.clip(locations, -1.0, 1.0)
 
 
@@ -37,20 +37,22 @@ def location_to_pixel(locations, image_size):
     return ops.cast(ops.floor(0.5 * ((row_column + 1.0) * size)), "int32")
 
 
-def uniform_locations(shape, seed, fraction=1.0):
+def uniform_locations(shape, seed, fraction=1.0, num_coordinates=2):
     """Draws locations uniformly from the centred `fraction` of the range.
 
     Args:
         shape: Leading shape of the result.
         seed: Int32 tensor `(2,)`.
         fraction: Float in [0, 1]. 1 is the whole image, 0 the centre.
+        num_coordinates: Int, 3 where a scale is drawn as well.
 
     Returns:
-        Float32 tensor `(*shape, 2)`.
+        Float32 tensor `(*shape, num_coordinates)`.
     """
+    shape = (*shape, num_coordinates)
     if fraction == 0.0:  # Nothing is drawn.
-        return ops.zeros((*shape, 2))
-    return fraction * random.uniform((*shape, 2), seed, -1.0, 1.0)
+        return ops.zeros(shape)
+    return fraction * random.uniform(shape, seed, -1.0, 1.0)
 
 
 def raster_locations(num_glimpses):

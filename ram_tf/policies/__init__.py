@@ -11,7 +11,7 @@ from ram_tf.policies.context import ContextPolicy
 from ram_tf.policies.gaussian import GaussianPolicy
 from ram_tf.policies.opening import OpeningPolicy
 from ram_tf.policies.planned import CenterPolicy, RandomPolicy, RasterPolicy
-from ram_tf.policies.policy import Policy
+from ram_tf.policies.policy import Policy, at_middle_scale
 
 CONTROLS = {
     "random": RandomPolicy(),
@@ -33,4 +33,5 @@ __all__ = [
     "RandomCells",
     "RandomPolicy",
     "RasterPolicy",
+    "at_middle_scale",
 ]

@@ -15,12 +15,14 @@ class OpeningPolicy(Policy):
 
     Args:
         sample: Boolean. Draw from the Gaussian, or take its mean.
+        aims: Boolean. As of `GaussianPolicy`.
 
     Reference:
         [Ba et al., 2015](https://arxiv.org/abs/1412.7755), section 3.
     """
 
     sample: bool = True
+    aims: bool = False
     needs = Opens
 
     @property
@@ -32,4 +34,5 @@ class OpeningPolicy(Policy):
 
     def __call__(self, network, context, state, *, seed, training):
         location, log_prob = network.decide(state, sample=self.sample, seed=seed)
-        return Choice(location, log_prob, {"baselines": network.value(state)})
+        said = {"aims": network.aim(state)} if self.aims and training else {}
+        return Choice(location, log_prob, {"baselines": network.value(state), **said})

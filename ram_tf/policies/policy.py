@@ -32,7 +32,7 @@ class Policy:
 
     def plan(self, network, context, state, num_glimpses, seed):
         """All locations `(batch, glimpses, 2)`, or one `(batch, 1, 2)` for all
-        glimpses; `None` if they depend on what is seen.
+        glimpses; `None` if they depend on what is seen. With a `zoom`, of 3 numbers.
         """
         return None
 
@@ -57,7 +57,20 @@ def check_first(location, fraction=1.0):
         )
 
 
-def fixed_choice(location, state):
+def fixed_choice(network, location, state):
     """The `Choice` of one place (x, y) for all images."""
     place = ops.convert_to_tensor(location, dtype="float32")
-    return Choice(ops.broadcast_to(place, (ops.shape(state["hidden"])[0], 2)))
+    place = ops.broadcast_to(place, (ops.shape(state["hidden"])[0], 2))
+    return Choice(at_middle_scale(network, place))
+
+
+def at_middle_scale(network, places):
+    """Returns places `(..., 2)` as a network's locations, at the middle of its scales.
+
+    Args:
+        network: An `AttentionModel`; without a `zoom`, places are its locations.
+        places: Tensor `(..., 2)`, (x, y) in [-1, 1].
+    """
+    if network.zoom is None:
+        return places
+    return ops.concatenate([places, ops.zeros_like(places[..., :1])], axis=-1)

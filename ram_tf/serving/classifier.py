@@ -5,6 +5,7 @@ from keras import ops
 
 from ram_tf import random
 from ram_tf.models.looker import Looker
+from ram_tf.models.outputs import scales_of
 from ram_tf.serving.answers import copy_key, gain_on_grid
 
 
@@ -50,10 +51,12 @@ class Classifier:
         if "gain" in result.extras:
             gain = looker.by_copy(result.extras["gain"])[:, 0]
             answer["information_gain"] = gain_on_grid(looker.network, gain)
+        looked = looker.by_copy(result.locations)[:, 0]
         return {
             **answer,
             "probabilities_per_glimpse": belief,
-            "locations": looker.by_copy(result.locations)[:, 0],
+            "locations": looked,
+            **scales_of(looker.network, looked),
             "num_glimpses": taken,
         }
 

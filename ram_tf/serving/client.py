@@ -73,6 +73,13 @@ class GrpcClient:
 
         `None` of a model of images that are read in windows, which takes none.
         """
+        return self.shape_of("serving_default", "images")
+
+    def shape_of(self, signature, name):
+        """Returns the shape of an input of a signature, without the batch dimension.
+
+        `None` where there is no such input.
+        """
         from tensorflow_serving.apis import get_model_metadata_pb2
 
         request = get_model_metadata_pb2.GetModelMetadataRequest()
@@ -81,10 +88,10 @@ class GrpcClient:
         answer = self._ask(self.stub.GetModelMetadata, request)
         signatures = get_model_metadata_pb2.SignatureDefMap()
         answer.metadata["signature_def"].Unpack(signatures)
-        inputs = signatures.signature_def["serving_default"].inputs
-        if "images" not in inputs:
+        inputs = signatures.signature_def[signature].inputs
+        if name not in inputs:
             return None
-        return tuple(dim.size for dim in inputs["images"].tensor_shape.dim)[1:]
+        return tuple(dim.size for dim in inputs[name].tensor_shape.dim)[1:]
 
     def _ask(self, method, request):
         import grpc
@@ -124,11 +131,14 @@ class RestClient:
         return {name: np.array(value) for name, value in outputs["outputs"].items()}
 
     def image_shape(self):
+        return self.shape_of("serving_default", "images")
+
+    def shape_of(self, signature, name):
         metadata = self._open(f"{self.url}/metadata")["metadata"]["signature_def"]
-        inputs = metadata["signature_def"]["serving_default"]["inputs"]
-        if "images" not in inputs:
+        inputs = metadata["signature_def"][signature]["inputs"]
+        if name not in inputs:
             return None
-        shape = inputs["images"]["tensor_shape"]["dim"]
+        shape = inputs[name]["tensor_shape"]["dim"]
         return tuple(int(dim["size"]) for dim in shape)[1:]
 
     def _open(self, url, body=None):
@@ -201,7 +211,7 @@ def drive(client, sensor, num_glimpses, seed=0, overview=None):
     Args:
         client: A `GrpcClient` or `RestClient`.
         sensor: Function `(x, y) -> glimpse`, an array as `look` takes it, without the
-            batch dimension. Nothing else is seen.
+            batch dimension. Nothing else is seen. With a zoom it gets (x, y, z).
         num_glimpses: Int, the most to take; a model that stops by itself takes fewer.
         seed: Int.
         overview: Array `(height, width, channels)`, the coarse view of the whole that
@@ -209,28 +219,30 @@ def drive(client, sensor, num_glimpses, seed=0, overview=None):
 
     Yields:
         After each glimpse what `look` answered, without the batch dimension, with
-        `looked_at` `(2,)` and `glimpse` beside it.
+        `looked_at` `(2,)` and `glimpse` beside it; with a zoom `looked_scale` too.
     """
     first = (
         {} if overview is None else {"overview": np.asarray(overview, np.float32)[None]}
     )
-    state = client.call("start", {"seed": np.array([seed], np.int64), **first})
+    answer = client.call("start", {"seed": np.array([seed], np.int64), **first})
     for _ in range(num_glimpses):
-        location = np.asarray(state["location"], np.float32)
-        glimpse = np.asarray(sensor(location[0]), np.float32)
-        answer = client.call("look", {**_typed(state), "glimpse": glimpse[None]})
-        yield {
-            **{name: value[0] for name, value in answer.items()},
-            "looked_at": location[0],
-            "glimpse": glimpse,
-        }
-        if np.any(answer.get("stop", False)):
-            return
+        location = np.asarray(answer["location"], np.float32)
+        looked = {"looked_scale": answer["scale"][0]} if "scale" in answer else {}
         state = {
             name: value
             for name, value in answer.items()
             if name == "location" or name.startswith("state_")
         }
+        glimpse = np.asarray(sensor(location[0]), np.float32)
+        answer = client.call("look", {**_typed(state), "glimpse": glimpse[None]})
+        yield {
+            **{name: value[0] for name, value in answer.items()},
+            **looked,
+            "looked_at": location[0],
+            "glimpse": glimpse,
+        }
+        if np.any(answer.get("stop", False)):
+            return
 
 
 def _typed(state):

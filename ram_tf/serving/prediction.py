@@ -195,12 +195,12 @@ class _Reader:
                     raise
                 yield rows, np.stack(pixels)
 
-    def answer(self, row, position, probabilities, places):
+    def answer(self, row, position, probabilities, places, scales):
         """Returns a row with its answer."""
         if row.reason:
             return row
         names = self.trained.class_names
-        return row._replace(answer=_describe(probabilities, places, names))
+        return row._replace(answer=_describe(probabilities, places, scales, names))
 
     def finish(self, report):
         """Says nothing more."""
@@ -246,11 +246,11 @@ class _LargeReader:
                         self.notes.add(note, found.name)
                 yield rows, positions
 
-    def answer(self, row, position, probabilities, places):
+    def answer(self, row, position, probabilities, places, scales):
         """Returns a row with its answer, or with the reason why there is none."""
         if position in self.files.unreadable:
             return row._replace(reason=self.files.unreadable[position])
-        answer = _describe(probabilities, places, self.trained.class_names)
+        answer = _describe(probabilities, places, scales, self.trained.class_names)
         return row._replace(
             answer=(*answer, *self.files.describe_places(position, places))
         )
@@ -285,14 +285,18 @@ def _answers(files, reader, looker):
         yield [
             reader.answer(*each)
             for each in zip(
-                rows, range(len(rows)), found["probabilities"], found["locations"]
+                rows,
+                range(len(rows)),
+                found["probabilities"],
+                found["locations"],
+                found.get("scales", [None] * len(rows)),
             )
         ]
 
 
-def _describe(probabilities, places, class_names):
+def _describe(probabilities, places, scales, class_names):
     best = int(probabilities.argmax())
-    looked = words.format_places(places)
+    looked = words.format_places(places, scales)
     return class_names[best], f"{probabilities[best]:.4f}", looked
 
 

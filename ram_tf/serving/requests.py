@@ -29,10 +29,14 @@ def classify(client, paths, file=sys.stdout):
     for batch in _batches(files):
         answer = _classify(client, batch)
         rows = zip(
-            batch, answer["labels"], answer["probabilities"], answer["locations"]
+            batch,
+            answer["labels"],
+            answer["probabilities"],
+            answer["locations"],
+            answer.get("scales", [None] * len(batch)),
         )
-        for path, label, probabilities, places in rows:
-            looked = words.format_places(places)
+        for path, label, probabilities, places, scales in rows:
+            looked = words.format_places(places, scales)
             writer.writerow((path, _text(label), f"{max(probabilities):.4f}", looked))
 
 
@@ -128,9 +132,8 @@ def step(client, paths, num_glimpses, seed=0, output=None, report=print):
     boxes = []
 
     def sense(location):
-        noise = np.array(
-            [seed + len(boxes)]
-        )  # Of a sensor that has some: new each time.
+        # Of a sensor that has some: new each time.
+        noise = np.array([seed + len(boxes)])
         return client.call(
             "sense", {"images": images, "location": location[None], "seed": noise}
         )
@@ -140,7 +143,8 @@ def step(client, paths, num_glimpses, seed=0, output=None, report=print):
         boxes.append(sensed["boxes"][0])
         return sensed["glimpse"][0]
 
-    overview = sense(np.zeros(2, np.float32)).get("overview", [None])[0]
+    anywhere = np.zeros(client.shape_of("sense", "location"), np.float32)
+    overview = sense(anywhere).get("overview", [None])[0]
     steps = _drive(client, sensor, num_glimpses, seed, overview, report)
     if output:
         _draw({"images": images}, boxes, steps, output, report)
@@ -150,7 +154,8 @@ def _drive(client, sensor, num_glimpses, seed, overview, report):
     steps = []
     for answer in drive(client, sensor, num_glimpses, seed, overview):
         steps.append(answer)
-        place = words.format_places(answer["looked_at"][None])
+        scale = answer["looked_scale"][None] if "looked_scale" in answer else None
+        place = words.format_places(answer["looked_at"][None], scale)
         gain = ""
         if "information_gain" in answer:
             gain = f", best gain left {np.max(answer['information_gain']):.4f} nats"
@@ -184,7 +189,7 @@ def load(connect, paths, seconds, num_clients, report=print):
             "sense",
             {
                 "images": images[:1],
-                "location": np.zeros((1, 2), np.float32),
+                "location": np.zeros((1, *client.shape_of("sense", "location"))),
                 "seed": np.array([6]),
             },
         ),

@@ -102,7 +102,7 @@ class Served:
             shape = network.retina.compute_output_shape((1, *self.image_shape), place)
         else:
             empty = {"images": tf.zeros((1, *self.image_shape))}
-            place = tf.zeros((1, 1, 2))
+            place = tf.zeros((1, 1, network.num_coordinates))
             shape = network.sense(empty, place, seed=random.make_seed(0)).shape
         return tuple(shape[2:])
 
@@ -113,7 +113,7 @@ class Served:
             return tf.TensorSpec((None, *shape), dtype, name=name)
 
         images, seed = spec("images", self.image_shape), spec("seed", (), "int64")
-        location = spec("location", (2,))
+        location = spec("location", (self.network.num_coordinates,))
         pixels = spec("images", self.image_shape, "uint8")
         state = [spec(name, *kind) for name, kind in self._steps.state_specs().items()]
         glimpse = spec("glimpse", self.glimpse_shape)
@@ -191,7 +191,8 @@ class Served:
             requests["classify_uint8"].append({"images": pixels})
             requests["classify_seeded"].append({"images": images, "seed": seed})
             requests["classify_encoded"].append({"image_bytes": np.array(encoded)})
-            location = draw.uniform(-1, 1, (batch, 2)).astype("float32")
+            place = (batch, self.network.num_coordinates)
+            location = draw.uniform(-1, 1, place).astype("float32")
             requests["sense"].append(
                 {"images": images, "location": location, "seed": seed}
             )
@@ -199,6 +200,7 @@ class Served:
             first = {name: sensed[name] for name in ("overview",) if name in sensed}
             requests["start"].append({"seed": seed, **first})
             started = self.answer("start", requests["start"][-1])
+            started.pop("scale", None)  # Told, and not asked for.
             requests["look"].append({**started, "glimpse": sensed["glimpse"]})
         return requests
 
@@ -240,9 +242,17 @@ class Served:
             "mc_samples": self.mc_samples,
             "stop_epsilon": None if self.rule is None else self.rule.epsilon,
             "stops": None if self.rule is None else self.rule.describe(),
-            "locations": "(x, y) in [-1, 1]; (-1, -1) is the top-left corner",
+            "locations": self._describe_locations(),
             "sensor": self.network.describe_sensor(),
         }
+
+    def _describe_locations(self):
+        if self.network.zoom is None:
+            return "(x, y) in [-1, 1]; (-1, -1) is the top-left corner"
+        return (
+            "(x, y, z) in [-1, 1]; (-1, -1) is the top-left corner, z -1 the smallest "
+            "scale and 1 the largest; scales: what the sides of a glimpse are times"
+        )
 
 
 def _as_floats(images):

@@ -42,7 +42,7 @@ class Steps:
         state = self._first_state(tf.shape(seed)[0], overview)
         state["seed"] = seed
         choice, _ = self._first_choice(state["network"], copy_key(seed, 0))
-        return {**self._flat(state), "location": clip_locations(choice.action)}
+        return {**self._flat(state), **self._where(choice)}
 
     def look(self, glimpse, location, *flat):
         """Takes a glimpse in; returns the belief, and where to look next."""
@@ -64,7 +64,7 @@ class Steps:
             **self.labels.predict(probabilities),
             **self._told(choice, probabilities, read),
             **self._flat(state),
-            "location": clip_locations(choice.action),
+            **self._where(choice),
         }
 
     def sense(self, images, location, seed):
@@ -113,6 +113,13 @@ class Steps:
             "outside": everywhere + retina.pixel_mean,
             "boxes": self.network.glimpse_boxes(location, image_size),
         }
+
+    def _where(self, choice):
+        """Where to look, and with a `zoom` how wide: `scale`, what sides are times."""
+        location = clip_locations(choice.action)
+        if self.network.zoom is None:
+            return {"location": location}
+        return {"location": location, "scale": self.network.scale_at(location)}
 
     def _told(self, choice, probabilities, read):
         """What was gained, and whether looking may stop, where something says so."""

@@ -102,6 +102,8 @@ class Loop:
                 self._test(batch, tf.constant(index))
         results = _to_floats(self.trainer.get_metrics_result())
         self.trainer.reset_metrics()
+        for name in self.trainer.phase.training_only:
+            del results[name]
         return results
 
     def _train_epoch(self, iterator, step, steps_per_epoch, callbacks):

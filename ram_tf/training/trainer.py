@@ -3,6 +3,7 @@ import tensorflow as tf
 from keras import ops
 
 from ram_tf import random
+from ram_tf.data import Targets
 from ram_tf.errors import InputError
 from ram_tf.models.looker import Looker
 from ram_tf.ops import repeat_examples
@@ -129,13 +130,14 @@ class Trainer(keras.Model):
             norm: Scalar, finite if the gradient is that the weights are updated with:
                 its norm, or 0 where a loss scale skips it.
         """
-        images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        images, targets, _ = keras.utils.unpack_x_y_sample_weight(data)
         seed = self._step_seed(self.steps)
         context = self.attention.prepare(images, training=True)
-        (labels,) = repeat_examples(self.mc_samples, labels)
+        (targets,) = repeat_examples(self.mc_samples, targets)
+        labels = targets.labels if isinstance(targets, Targets) else targets
         scale = self.optimizer.scale_loss(tf.ones(()))
         gradients, norm, terms, logits = self._compiled_gradients(
-            context, labels, seed, scale
+            context, targets, seed, scale
         )
         if self.clip_norm is not None:
             gradients, norm = clip_global_norm(gradients, self.clip_norm, scale)
@@ -161,10 +163,10 @@ class Trainer(keras.Model):
     def _step_seed(self, step):
         return random.make_seed(self.seed, step, random.replica_id())
 
-    def _gradients(self, context, labels, seed, scale):
+    def _gradients(self, context, targets, seed, scale):
         with tf.GradientTape() as tape:
             result = self._training.look(context, seed, training=True)
-            terms = self.phase.objective(result, labels)
+            terms = self.phase.objective(result, targets)
             loss = mean_over_global_batch(self._weighted(terms))
             scaled = loss * scale
         variables = self.trainable_variables

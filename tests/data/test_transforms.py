@@ -354,3 +354,17 @@ def test_pieces_larger_than_the_image_are_refused():
     clutter = Clutter(np.zeros((2, 6, 8, 1), np.uint8), 1, 6)
     with pytest.raises(InputError, match="do not fit"):
         clutter.output_shape(5, 20, 1)
+
+
+def test_places_are_the_middles_of_dropped_images():
+    """By hand: 3 x 2 pixels at rows 0 and 4, columns 6 and 3, of 7 x 8."""
+    uniforms = np.float32([(0.0, 0.999), (0.999, 0.5)])
+    places = Translate(7, 8).places(uniforms, 3, 2)
+    # Columns 6 and 7 have their middle at 7 of 8; rows 0 to 2 at 1.5 of 7.
+    expected = [(2 * 7 / 8 - 1, 2 * 1.5 / 7 - 1), (2 * 4 / 8 - 1, 2 * 5.5 / 7 - 1)]
+    np.testing.assert_allclose(places, expected, rtol=1e-6)
+    dropped = Translate(7, 8)(np.ones((2, 3, 2, 1), np.uint8), uniforms).numpy()
+    for image, (x, y) in zip(dropped[..., 0], expected):
+        rows, columns = np.nonzero(image)
+        middle = (columns.mean() + 0.5, rows.mean() + 0.5)
+        np.testing.assert_allclose(middle, ((x + 1) * 4, (y + 1) * 3.5), rtol=1e-6)

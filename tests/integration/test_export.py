@@ -51,9 +51,12 @@ TRAINED_IN = {
     "open_set": "mixed_bfloat16",
     "pham": "mixed_bfloat16",
     "ram": "mixed_bfloat16",
+    "zoom": "mixed_bfloat16",
 }
 # Parts of a family that compute in the precision it is asked for.
-TWO_LAYERS = ("dram", "mram")
+TWO_LAYERS = ("dram", "mram", "zoom")
+# How many numbers a location has.
+COORDINATES = {kind: 3 if kind == "zoom" else 2 for kind in TRAINED_IN}
 SERVED = (pytest.param("pham", marks=pytest.mark.slow), "ram")
 
 
@@ -73,7 +76,6 @@ CLASSIFIED = {
     "probabilities": ((10,), "float32"),
     "classes": ((), "int64"),
     "labels": ((), "object"),
-    "locations": ((2, 2), "float32"),
     "probabilities_per_glimpse": ((2, 10), "float32"),
     "num_glimpses": ((), "int32"),
 }
@@ -193,12 +195,18 @@ def encode(pixels, kind="PNG"):
     return file.getvalue()
 
 
-def look_first(call, floats, seed):
+def look_first(call, kind, floats, seed):
     """The state before the first glimpse, with an overview where there is one."""
-    place = np.zeros((len(floats), 2), "float32")
+    place = np.zeros((len(floats), COORDINATES[kind]), "float32")
     sensed = call("sense", images=floats, location=place, seed=seed)
     first = {name: sensed[name] for name in ("overview",) if name in sensed}
     return call("start", seed=seed, **first)
+
+
+def carried(answer):
+    """What the next `look` takes of an answer."""
+    names = [name for name in answer if name.startswith("state_")]
+    return {name: answer[name] for name in (*names, "location")}
 
 
 # The signatures
@@ -229,10 +237,12 @@ def test_every_signature_answers_any_batch(loaded, images, kind, batch):
         expected = [f"class {label}".encode() for label in best]
         assert answer["labels"].tolist() == expected
         np.testing.assert_array_equal(answer["num_glimpses"], 2)
+        assert answer["locations"].shape == (batch, 2, COORDINATES[kind])
         assert np.abs(answer["locations"]).max() <= 1
-    started = look_first(call, floats, seed)
+        assert ("scales" in answer) == (kind == "zoom")
+    started = look_first(call, kind, floats, seed)
     sensed = call("sense", images=floats, location=started["location"], seed=seed)
-    looked = call("look", **started, glimpse=sensed["glimpse"])
+    looked = call("look", **carried(started), glimpse=sensed["glimpse"])
     assert all(len(value) == batch for value in (*looked.values(), *sensed.values()))
     assert sensed["boxes"].dtype == np.int32
     # What one answers the next one takes.
@@ -333,10 +343,13 @@ def test_looking_step_by_step_is_looking_at_the_image(loaded, images, kind):
     call, floats = loaded[kind], as_floats(images[kind])
     whole = call("serving_default", images=floats)
     seed = np.zeros(len(floats), np.int64)
-    state = look_first(call, floats, seed)
+    answer = look_first(call, kind, floats, seed)
     for step in range(2):
+        state = carried(answer)
         location = state["location"]
         assert_close(location, whole["locations"][:, step], 1e-4)
+        if kind == "zoom":
+            assert_close(answer["scale"], whole["scales"][:, step], 1e-4)
         glimpse = call("sense", images=floats, location=location, seed=seed)["glimpse"]
         assert glimpse.min() > -1e-5 and glimpse.max() < 1 + 1e-5
         answer = call("look", glimpse=glimpse, **state)
@@ -347,8 +360,6 @@ def test_looking_step_by_step_is_looking_at_the_image(loaded, images, kind):
             assert_close(
                 answer["information_gain"], whole["information_gain"][:, 0], 1e-3
             )
-        names = [name for name in answer if name.startswith("state_")]
-        state = {name: answer[name] for name in (*names, "location")}
     np.testing.assert_array_equal(answer["classes"], whole["classes"])
 
 
