@@ -22,7 +22,6 @@ from tests.contracts import (
     small_mram,
     small_pham,
     small_ram,
-    small_zoom,
 )
 from tests.data.windows.test_windows import Pyramid
 
@@ -155,7 +154,9 @@ def test_the_darkest_and_the_brightest_are_those_inside_of_the_image():
 
 def test_a_zoom_is_refused_by_name():
     with pytest.raises(InputError, match="model.retina.zoom"):
-        small_zoom().look_into(windows_of(IMAGES))
+        models.RAM(4, retina=layers.Retina(6, zoom=(1, 3))).look_into(
+            windows_of(IMAGES)
+        )
 
 
 @pytest.mark.slow

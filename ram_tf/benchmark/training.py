@@ -91,19 +91,7 @@ def _measure_phase(config, phase, image_size, repeats, report):
     draw = np.random.default_rng(0)
     images = tf.constant(draw.integers(0, 256, (batch_size, *shape), dtype=np.uint8))
     labels = tf.constant(draw.integers(0, num_classes, batch_size))
-    step = tf.autograph.experimental.do_not_convert(trainer.train_step)
-    replicas = strategy.num_replicas_in_sync
-    if batch_size % replicas:
-        raise InputError(
-            f"a batch of {batch_size} cannot be divided among {replicas} replicas: "
-            "choose a multiple of their number (train.batch_size)."
-        )
-    part = images[: batch_size // replicas], labels[: batch_size // replicas]
-    train = tf.function(
-        lambda: tf.nest.map_structure(
-            strategy.experimental_local_results, strategy.run(step, args=(part,))
-        )
-    )
+    train = _training_call(trainer, strategy, images, labels)
     learned = experiment.build_policies(config)["learned"]
     results = _measure_calls(trainer, learned, train, images, repeats)
     report(
@@ -157,6 +145,23 @@ def _build_trainer(config, phase, shape, num_classes, strategy):
         optimizer.build(trainer.trainable_variables)
         trainer.compile(optimizer=optimizer, jit_compile=False)
     return trainer
+
+
+def _training_call(trainer, strategy, images, labels):
+    """A call of one step, of which each replica does its part."""
+    replicas = strategy.num_replicas_in_sync
+    if len(images) % replicas:
+        raise InputError(
+            f"a batch of {len(images)} cannot be divided among {replicas} replicas: "
+            "choose a multiple of their number (train.batch_size)."
+        )
+    part = images[: len(images) // replicas], labels[: len(images) // replicas]
+    step = tf.autograph.experimental.do_not_convert(trainer.train_step)
+    return tf.function(
+        lambda: tf.nest.map_structure(
+            strategy.experimental_local_results, strategy.run(step, args=(part,))
+        )
+    )
 
 
 def _measure_calls(trainer, policy, train, images, repeats):
