@@ -21,7 +21,7 @@ def get_config():
     config.data = common.hunt()
     retina = config.model.retina
     retina.size, retina.sides = 32, (512, 2048, 4096)
-    retina.num_scales = None
+    retina.num_scales = 3
     retina.pixel_mean, retina.pixel_stddev = 0.27, 0.08
     config.model.glimpse_network = {
         "kind": "conv",

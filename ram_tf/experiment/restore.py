@@ -166,7 +166,8 @@ def load_data_for(trained, datapath=None, report=print, split=None):
         )
     dataset = load_data(trained.config, datapath, report, **options)
     check_classes(trained.class_names, trained.image_shape, dataset)
-    trained.network.look_into(dataset.windows)
+    if dataset.windows is not None:
+        trained.network.look_into(dataset.windows)
     if trained.fingerprint not in (None, dataset.fingerprint):
         report(
             f"warning: these data ({dataset.fingerprint}) are not those of the run "

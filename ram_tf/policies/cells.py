@@ -88,7 +88,7 @@ class InformationGain(Policy):
 
     def start(self, network, context, state, *, seed, training):
         if self.first_location is not None:
-            return fixed_choice(self.first_location, state)
+            return fixed_choice(network, self.first_location, state)
         # The cell that `RandomCells` begins with.
         batch_size = ops.shape(state["hidden"])[0]
         cell = _shuffled_cells(network, batch_size, 1, seed)[:, 0]

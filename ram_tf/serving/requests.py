@@ -189,7 +189,9 @@ def load(connect, paths, seconds, num_clients, report=print):
             "sense",
             {
                 "images": images[:1],
-                "location": np.zeros((1, *client.shape_of("sense", "location"))),
+                "location": np.zeros(
+                    (1, *client.shape_of("sense", "location")), np.float32
+                ),
                 "seed": np.array([6]),
             },
         ),
