@@ -125,7 +125,7 @@ def hunt():
         num_train=20_000,
         num_test=1024,
         sides=config_dict.FieldReference((4096,)),
-        target_side=256,
+        target_side=128,
         channels=1,
         data_seed=0,
     )

@@ -20,7 +20,7 @@ def get_config():
     config = common.ram()
     config.data = common.hunt()
     retina = config.model.retina
-    retina.size, retina.sides = 32, (512, 2048, 4096)
+    retina.size, retina.sides = 32, (256, 1024, 4096)
     retina.num_scales = 3
     retina.pixel_mean, retina.pixel_stddev = 0.27, 0.08
     config.model.glimpse_network = {
@@ -29,12 +29,13 @@ def get_config():
         "strides": (2, 2),
         "units": 256,
     }
-    config.model.location.stddev = 0.2
+    config.model.location.stddev = 0.1
     config.model.location.mean_scale = 0.3
     config.model.location.detach_inputs = False
     config.policy.first_location = (0.0, 0.0)
     config.phases.train.weights.early_classification = 1.0
     config.phases.train.returns = "gain"
+    config = common.know_places(config, share=0.05, weight=20.0)
     config.train.num_glimpses = 4
     config.train.batch_size = 64
     config.train.epochs = 15

@@ -331,3 +331,23 @@ def test_places_are_known_of_what_is_dropped_alone():
     drop = (data.Translate(20, 20),)
     with pytest.raises(InputError, match="whether its place is known"):
         data.Split(IMAGES, LABELS, drop, known=np.ones(5, bool))
+
+
+def test_of_a_hunt_the_places_are_those_of_its_glyphs():
+    made = {"num_train": 40, "num_test": 4, "validation_fraction": 0.25}
+    hunt = data.load("hunt", known_places=0.5, **made)
+    assert hunt.notes == ("places are known of 15 of 30 training images",)
+    ((positions, targets),) = hunt.train_batches(30, seed=0, num_steps=1)
+    where = np.array([r.location for r in hunt.windows.readers], "float32")
+    known = ~np.isnan(targets.places[:, 0])
+    assert known.sum() == 15
+    np.testing.assert_array_equal(
+        targets.places[known], where[positions.numpy()[known]]
+    )
+    assert data.load("hunt", **made).train.known is None
+
+
+def test_places_of_their_own_are_two_numbers_an_image():
+    images, labels = np.zeros((3, 4, 4, 1), "uint8"), np.arange(3)
+    with pytest.raises(InputError, match="places 3x2 of their own"):
+        data.Split(images, labels, known=labels > 0, own_places=np.zeros((2, 2)))

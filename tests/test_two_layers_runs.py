@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ram_tf import experiment
-from ram_tf.data import sources
+from ram_tf.data import known_places
 from ram_tf.training import checkpointing
 from tests import untrained
 from tests.integration.conftest import assert_same_run
@@ -103,7 +103,7 @@ def test_evaluation_of_a_run_that_knew_places_is_told_none(tiny, monkeypatch):
     """The images that are measured are those of a run that knew nothing."""
     config = tiny("places")
     told = experiment.load_data(config, report=lambda line: None)
-    monkeypatch.setattr(sources, "KNOWN_SEED", 1)
+    monkeypatch.setattr(known_places, "KNOWN_SEED", 1)
     others = experiment.load_data(config, report=lambda line: None)
     assert (told.train.known != others.train.known).any()
     for split in ("validation", "test"):

@@ -69,8 +69,10 @@ class Split:
         transforms: Tuple of transforms, applied in order to a batch.
         groups: Array `(n,)`, integer: of which original picture each one is, where
             several are of one; `None` where all differ.
-        known: Boolean array `(n,)`: of which images training may know the place that
-            their first transform, a `Translate`, drops them at; `None` of none.
+        known: Boolean array `(n,)`: of which images training may know the place of what
+            they show; `None` of none.
+        own_places: Float array `(n, 2)`, (x, y) in [-1, 1]: these places. `None` where
+            the first transform, a `Translate`, decides them.
     """
 
     images: np.ndarray | Photographs | Kept | Windows | Part
@@ -78,6 +80,7 @@ class Split:
     transforms: tuple = ()
     groups: np.ndarray | None = None
     known: np.ndarray | None = None
+    own_places: np.ndarray | None = None
 
     def __post_init__(self):
         images, labels = self.images, np.asarray(self.labels)
@@ -133,7 +136,14 @@ class Split:
                 f"For each of {len(labels)} images it must be said whether its place "
                 f"is known. Received: {np.shape(self.known)}."
             )
-        if not isinstance(next(iter(self.transforms), None), Translate):
+        if self.own_places is not None:
+            if self.transforms or np.shape(self.own_places) != (len(labels), 2):
+                raise InputError(
+                    f"Images that go through no transforms have places {len(labels)}x2 "
+                    f"of their own. Received: {np.shape(self.own_places)}, and the "
+                    f"transforms {self.transforms}."
+                )
+        elif not isinstance(next(iter(self.transforms), None), Translate):
             raise InputError(
                 "Places are known of images that are dropped on a canvas first. "
                 f"Received: the transforms {self.transforms}."
@@ -187,7 +197,7 @@ class Split:
         return images, tf.gather(self.labels, examples)
 
     def places(self, examples, seed, epoch):
-        """Returns where `batch` drops what these images show, where that is known.
+        """Returns where what these images show lies in `batch`, where that is known.
 
         Args:
             examples: As of `batch`.
@@ -197,9 +207,12 @@ class Split:
         Returns:
             Float32 tensor `(B, 2)`, (x, y) in [-1, 1]; NaN where it is not known.
         """
-        drop = self.transforms[0]
-        uniforms = example_uniforms(seed, epoch, examples, drop.num_draws)
-        places = drop.places(uniforms, *self._source.image_shape[:2])
+        if self.own_places is not None:
+            places = tf.gather(tf.cast(self.own_places, tf.float32), examples)
+        else:
+            drop = self.transforms[0]
+            uniforms = example_uniforms(seed, epoch, examples, drop.num_draws)
+            places = drop.places(uniforms, *self._source.image_shape[:2])
         return tf.where(tf.gather(self.known, examples)[:, None], places, np.nan)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ram_tf.data.dataset import Dataset, Split, choose_validation
 from ram_tf.data.folder import folder
+from ram_tf.data.known_places import choose_known
 from ram_tf.data.omniglot import omniglot
 from ram_tf.data.photographs import Photographs
 from ram_tf.data.records import Form
@@ -31,8 +32,6 @@ from ram_tf.files import expand_path
 # Seeds of what must be the same for everybody, whatever the run's own seed is.
 DIGITS_TEST_SEED = 1_797
 PLACES_SEED = 8_125
-# Added to the run's seed where it chooses something else than validation images.
-KNOWN_SEED = 1_412_7755
 
 
 def load(name, datapath=None, *, validation_fraction=0.1, seed=0, **options):
@@ -137,7 +136,8 @@ def digits(
 
     translate = None if canvas is None else Translate(*size_pair(canvas, "canvas"))
     transforms = () if canvas is None else (translate,)
-    known, notes = _choose_known(known_places, transforms, len(train), seed)
+    _check_canvas(known_places, transforms)
+    known, notes = choose_known(known_places, len(train), seed)
     chosen = rest[train]
     return Dataset(
         name="digits",
@@ -150,30 +150,13 @@ def digits(
     )
 
 
-def _choose_known(share, transforms, num_examples, seed):
-    """Says of which training images the place is known, chosen by `seed` alone.
-
-    A larger share knows those of a smaller one, and more.
-
-    Returns:
-        Boolean array `(num_examples,)`, or `None` of no share; and notes.
-    """
-    if not 0 <= share <= 1:
-        raise InputError(f"`data.known_places` must lie in [0, 1]. Received: {share}.")
-    if not share:
-        return None, ()
-    if not transforms:
+def _check_canvas(known_places, transforms):
+    """Refuses places of images that lie nowhere in particular."""
+    if known_places > 0 and not transforms:
         raise InputError(
-            f"`data.known_places` is {share:g}, and without a `data.canvas` images lie "
-            "nowhere in particular: set the canvas, or leave it 0."
+            f"`data.known_places` is {known_places:g}, and without a `data.canvas` "
+            "images lie nowhere in particular: set the canvas, or leave it 0."
         )
-    count = max(round(share * num_examples), 1)
-    order = np.random.default_rng((KNOWN_SEED, seed % 2**64)).permutation(num_examples)
-    known = np.zeros(num_examples, bool)
-    known[order[:count]] = True
-    return known, (
-        f"places are known of {count:,} of {num_examples:,} training images",
-    )
 
 
 # The keys of `data`, by name.
@@ -274,7 +257,8 @@ def mnist(
     train, validation = choose_validation(len(labels), validation_fraction, seed)
 
     drop = () if canvas is None else (Translate(*size_pair(canvas, "canvas")),)
-    known, notes = _choose_known(known_places, drop, len(train), seed)
+    _check_canvas(known_places, drop)
+    known, notes = choose_known(known_places, len(train), seed)
 
     def split(images, labels, known=None):
         clutter = (Clutter(images, num_pieces, piece_size),) if num_pieces else ()

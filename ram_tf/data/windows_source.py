@@ -16,6 +16,7 @@ from ram_tf.data.folder import (
     make_folder_fingerprint,
     share_out,
 )
+from ram_tf.data.known_places import choose_known
 from ram_tf.data.levels import check_range
 from ram_tf.data.notes import Notes
 from ram_tf.data.recognition import ending_of
@@ -142,6 +143,7 @@ def hunt(
     target_side=48,
     channels=1,
     data_seed=0,
+    known_places=0.0,
 ):
     """Makes huge images with one small target, which nothing holds as a whole.
 
@@ -159,6 +161,8 @@ def hunt(
         target_side: Integer, side of the glyph in pixels of level 0.
         channels: Integer; all channels are alike.
         data_seed: Integer, of the images.
+        known_places: Float in [0, 1], share of the training images of which training
+            may know where the glyph is.
 
     Returns:
         A `Dataset`.
@@ -192,20 +196,21 @@ def hunt(
     alike = len(set(sides)) == 1
     images = HuntWindows(readers) if alike else Windows(readers, threads=1)
     train, validation = choose_validation(num_train, validation_fraction, seed)
+    known, notes = choose_known(known_places, len(train), seed)
+    places = None if known is None else np.array([readers[n].location for n in train])
     made_of = (num_train, num_test, sides, target_side, channels, data_seed)
-    chosen = {
-        "train": train,
-        "validation": validation,
-        "test": np.arange(num_train, count),
-    }
+
+    def split(numbers, **known):
+        return Split(images.take(numbers), labels[numbers], **known)
+
     return Dataset(
         name="hunt",
+        train=split(train, known=known, own_places=places),
+        validation=split(validation),
+        test=split(np.arange(num_train, count)),
         class_names=CLASS_NAMES,
         fingerprint=make_fingerprint(count, [repr(made_of).encode()]),
-        **{
-            split: Split(images.take(numbers), labels[numbers])
-            for split, numbers in chosen.items()
-        },
+        notes=notes,
     )
 
 
