@@ -29,7 +29,7 @@ def get_config():
         "strides": (2, 2),
         "units": 256,
     }
-    config.model.location.stddev = 0.1
+    config.model.location.stddev = 0.07
     config.model.location.mean_scale = 0.3
     config.model.location.detach_inputs = False
     config.policy.first_location = (0.0, 0.0)
@@ -38,7 +38,7 @@ def get_config():
     config = common.know_places(config, share=0.05, weight=20.0)
     config.train.num_glimpses = 4
     config.train.batch_size = 64
-    config.train.epochs = 15
+    config.train.epochs = 40
     config.train.steps_per_epoch = 100
     config.eval.batch_size = 64
     config.eval.mc_samples = 1
