@@ -14,6 +14,8 @@ VERSION = re.search(
 LARGE = ["imagecodecs>=2024.12.30", "tifffile>=2024.9.20"]
 SERVING = ["tensorflow-serving-api>=2.19"]
 DOCS = [
+    # A notebook writes and reads a pyramid.
+    *LARGE,
     "ipykernel>=6.29",
     "mkdocs>=1.6,<2",
     "mkdocs-jupyter>=0.25",
@@ -23,7 +25,6 @@ DOCS = [
 ]
 TEST = [
     *DOCS,
-    *LARGE,
     *SERVING,
     "filelock>=3.13",
     "hypothesis>=6.100",

@@ -19,11 +19,12 @@ class PointedSensor:
         sides: Sides in pixels of what a glimpse sees, finest first.
         size: Side in pixels of what it becomes.
         channels: 1 or 3.
+        outside: What counts as outside of the image, in [0, 1].
     """
 
-    def __init__(self, path, sides, size, channels):
+    def __init__(self, path, sides, size, channels, outside):
         self.windows = Windows([open_reader(path, channels=channels)])
-        self.sides, self.size = sides, size
+        self.sides, self.size, self.outside = sides, size, outside
         self.place = (0.0, 0.0)
 
     def move(self, x, y):
@@ -33,8 +34,8 @@ class PointedSensor:
     def read(self):
         """Returns the glimpse there: `(scales, size, size, channels)`, in [0, 1]."""
         place = np.array([[self.place]], np.float32)
-        glimpses, _ = self.windows.cut([0], place, self.sides, self.size)
-        return glimpses[0, 0]
+        glimpses, inside = self.windows.cut([0], place, self.sides, self.size)
+        return (glimpses + (1 - inside) * self.outside)[0, 0]
 
 
 def look(model, path, num_glimpses):
@@ -43,7 +44,8 @@ def look(model, path, num_glimpses):
     told = model["sensor"](location=somewhere, image_size=any_size)
     boxes = told["boxes"][0].numpy()
     size, channels = int(told["size"][0]), int(told["channels"][0])
-    sensor = PointedSensor(path, boxes[:, 2] - boxes[:, 0], size, channels)
+    outside, sides = told["outside"][0].numpy(), boxes[:, 2] - boxes[:, 0]
+    sensor = PointedSensor(path, sides, size, channels, outside)
     state = model["start"](seed=tf.zeros((1,), tf.int64))
     for _ in range(num_glimpses):
         location = state["location"]

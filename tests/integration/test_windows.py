@@ -166,6 +166,9 @@ def test_the_step_service_reads_the_glimpses_alone(workdir, files, tmp_path):
     pointed = list(example["look"](server.signatures, files / "a.tif", 2))
     for line, (place, label, _) in zip(lines, pointed):
         assert f"at {words.format_places(place[None])}: {label} " in line
+    sensor = pointed[-1][-1]
+    sensor.move(-1, -1)  # A quarter of the widest patch is inside.
+    np.testing.assert_allclose(sensor.read()[-1, 0], 0.27, rtol=1e-6)
     with pytest.raises(InputError, match="with --step"):
         requests.classify(server, [files / "b.npy"])
 
