@@ -17,6 +17,7 @@ from absl import flags
 
 from ram_tf.commands import command_line
 from ram_tf.errors import InputError
+from ram_tf.evaluation import words
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FLAGS = flags.FLAGS
@@ -237,7 +238,18 @@ SCORES = {
 def card(row, dataset):
     """Writes the page of a packaged model."""
     known, name = describe(row), row["preset"]
-    shape = "x".join(map(str, dataset["image_shape"]))
+    shape = words.describe_shape(dataset["image_shape"])
+    in_memory = None not in dataset["image_shape"]
+    use = [
+        "```python",
+        "import ram_tf",
+        "",
+        f'model = ram_tf.{row["model"]}.from_preset("{name}")',
+        "answers = model.classify(images)",
+        "```",
+    ]
+    if not in_memory:
+        use = ["```sh", f"ram-tf predict --workdir=packaged:{name} FILE", "```"]
     # What was measured without an error was rounded to one digit.
     scores = [
         (percent(each, 1 if each["standard_error"] is None else 2), SCORES[kind])
@@ -248,7 +260,7 @@ def card(row, dataset):
         "test accuracy": "<br>".join(f"{score}, {words}" for score, words in scores),
         "test images": known["num_examples"],
         "looks": known["glimpses"],
-        "images": f"{shape}, floats in [0, 1] or bytes",
+        "images": f"{shape}, floats in [0, 1] or bytes" if in_memory else shape,
         "classes": ", ".join(dataset["class_names"]),
         "parameters": f"{known['parameters']:,}",
         "trained by": code(row["command"], row["commit"]),
@@ -261,12 +273,7 @@ def card(row, dataset):
             "",
             known["description"],
             "",
-            "```python",
-            "import ram_tf",
-            "",
-            f'model = ram_tf.{row["model"]}.from_preset("{name}")',
-            "answers = model.classify(images)",
-            "```",
+            *use,
             "",
             "| | |",
             "| --- | --- |",

@@ -53,6 +53,8 @@ def make_row(results, trained, **known):
         "training_seeds": None,
     }
     accuracy = {"ten_averaged" if samples == 10 else f"averaged_{samples}": averaged}
+    if samples == 1:  # One sample is what is averaged.
+        accuracy = {}
     accuracy["one_sample"] = measure(policies["learned"]["accuracy_one_sample"])
     coverage = None
     if "mean" in policies:
