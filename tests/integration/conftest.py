@@ -95,7 +95,7 @@ def get_config():
     config.train.steps_per_epoch = 7
     config.train.checkpoint_every_steps = 3
     config.train.steps_per_execution = 2
-    config.train.picture_every_epochs = 2
+    config.train.picture_every_epochs = 100
     config.eval.batch_size = 16
     config.eval.max_examples = 16
     config.eval.seeds = 1

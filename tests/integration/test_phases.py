@@ -212,25 +212,6 @@ def test_phases_killed_in_each_of_them_end_with_the_same_numbers(
 
 
 @pytest.mark.slow
-def test_phases_one_after_the_other_are_all_of_them(
-    tiny_pham, trained_phases, succeed, tmp_path
-):
-    """As published: a folder each, and the last one's as pretrain_checkpoint."""
-    before = None
-    for phase in PHASES:
-        workdir = tmp_path / f"log_{phase}"
-        succeed(
-            "train.py",
-            f"--config={tiny_pham}",
-            f"--logfolder={workdir}",
-            f"--training_phase={phase}",
-            f"--pretrain_checkpoint={before}",
-        )
-        assert_same_run(workdir / phase, trained_phases / phase)
-        before = workdir
-
-
-@pytest.mark.slow
 def test_a_phase_finds_the_one_before_in_its_workdir(
     tiny_pham, trained_phases, succeed, tmp_path
 ):
