@@ -74,7 +74,8 @@ def test_its_first_ten_updates_are_those_of_the_library(eagerly, monkeypatch):
     assert step == 9
     ours, theirs = weights_of(looker), weights_of(trainer.network)
     assert np.linalg.norm(theirs - start) > 0.05 * np.linalg.norm(start)
-    assert_close(ours, theirs)
+    # Adam moves a weight of nearly no gradient by its sign, which a rounding turns.
+    assert_close(ours, theirs, 5e-3)
     batches = dataset.eval_batches("validation", 60, max_examples=100)
     score = page["measure"](looker, batches, num_samples=2)
     assert 0 <= score <= 1 and round(100 * score) == pytest.approx(100 * score)

@@ -91,7 +91,8 @@ class PolicyMonitor(keras.callbacks.Callback):
             np.asarray(boxes),
             np.reshape(self.model.attention.image_sizes(self.images), (-1, 2)),
         )
-        logs.update(statistics)
+        # Of what several threads add up, the last digits say nothing.
+        logs.update({name: round(value, 4) for name, value in statistics.items()})
         shares = {
             name: movement.later_share(np.mean(values, axis=0))
             for name, values in idle.items()
@@ -102,7 +103,6 @@ class PolicyMonitor(keras.callbacks.Callback):
             np.asarray(beliefs)[rows, :, self.labels], beliefs.shape[-1]
         )
         for number, gain in enumerate(gains.mean(axis=0), 1):
-            # Of what several threads add up, the last digits say nothing.
             logs[f"likelihood_gain_{number}"] = round(float(gain), 4)
         collapsed = statistics["spread"] < movement.COLLAPSED_SPREAD
         decides = locations.shape[1] > 1 and not self.policy.blind

@@ -125,7 +125,7 @@ class Command:
         self.process = process
         self.pid = process.pid
 
-    def wait_for(self, condition, timeout=120):
+    def wait_for(self, condition, timeout=300):
         """Polls until `condition()` holds; fails if the process ends before."""
         deadline = time.monotonic() + timeout
         while not condition():
@@ -139,13 +139,13 @@ class Command:
         self.process.send_signal(number)
         return self
 
-    def finish(self, timeout=240):
+    def finish(self, timeout=600):
         """Waits for the end and returns the `Result`."""
         try:
             out, err = self.process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.communicate()
+            self.process.communicate(timeout=60)
             raise
         return Result(self.process.returncode, out, err)
 
