@@ -288,7 +288,8 @@ def test_every_packaged_model_is_exported(name, monkeypatch, tmp_path):
     monkeypatch.setattr(isolated, "run", check_here)
     lines = []
     path = export(f"packaged:{name}", tmp_path / name, report=lines.append)
-    assert path == tmp_path / name / "1" and str(path) in lines[0]
+    # Of images read in windows, what is left out is said first.
+    assert path == tmp_path / name / "1" and str(path) in lines[name == "hunt"]
     assert keras.config.dtype_policy().name == "float32"
 
 
